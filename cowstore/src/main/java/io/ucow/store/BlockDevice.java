@@ -1,0 +1,58 @@
+package io.ucow.store;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * A disk: a fixed number of bytes that can be read, written, zeroed and flushed. All that a transport sees of a device.
+ *
+ * <p>Offsets and lengths are bytes and need no alignment. Every range must lie inside {@code [0, sizeBytes())}; a range
+ * that does not is the caller's bug and throws {@link IndexOutOfBoundsException} with nothing changed. A failed request
+ * throws an {@link IOException} from which {@link io.ucow.sys.Errno#of} takes the errno; the device goes on serving.
+ *
+ * <p>Threading: any number of threads may call at once. Overlapping concurrent requests may take effect in any order;
+ * a request that starts after another returned sees its effect. {@link #close} must not race with other calls.
+ */
+public interface BlockDevice extends Closeable {
+    /** Capacity in bytes; constant while the device is open. */
+    long sizeBytes();
+
+    /** True when every changing call will be refused with {@code EROFS}. */
+    boolean isReadOnly();
+
+    /** Fills {@code dst} with what the device holds from {@code guestOffset}; {@code dst} must be direct. */
+    void read(long guestOffset, ByteBuffer dst) throws IOException;
+
+    /**
+     * Writes all of {@code src}, which must be direct. On return the bytes survive the death of this process, and power
+     * loss only after the next {@link #flush}.
+     *
+     * @throws IOException {@code ENOSPC} when the store cannot grow: any part of the range may have been written, the
+     *     rest reads as before
+     */
+    void write(long guestOffset, ByteBuffer src) throws IOException;
+
+    /** Makes the range read as zeros, as if written; gives storage back where it can. */
+    void writeZeroes(long guestOffset, long lengthBytes) throws IOException;
+
+    /** Makes the range read as zeros and gives its storage back. Whole chunks need no new storage. */
+    void discard(long guestOffset, long lengthBytes) throws IOException;
+
+    /**
+     * Makes every request that returned before this call survive power loss.
+     *
+     * @throws IOException if that could not be assured; from then on changing calls and flushes are refused
+     */
+    void flush() throws IOException;
+
+    /** The size in bytes below which storage is neither taken nor given back: a power of two, the chunk size. */
+    int granularityBytes();
+
+    /** Bytes of storage this device occupies of its own, metadata included: what {@code du} would say. */
+    long allocatedBytes() throws IOException;
+
+    /** Flushes, then releases every resource. A second call does nothing. */
+    @Override
+    void close() throws IOException;
+}

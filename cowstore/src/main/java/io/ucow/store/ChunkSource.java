@@ -1,0 +1,18 @@
+package io.ucow.store;
+
+/** Where a chunk's bytes come from, as people and tests see it; the request path uses {@link RemapEntry} instead. */
+public sealed interface ChunkSource {
+    /** Unaltered: read from the base, or zeros past its end. */
+    record Origin() implements ChunkSource {}
+
+    /** Reads as zeros and holds no slot. */
+    record Zero() implements ChunkSource {}
+
+    /**
+     * Altered: held by the store.
+     *
+     * @param storeOffset where the chunk starts in the store file, in bytes
+     * @param storedBytes bytes it occupies there; fewer than a chunk when it is compressed
+     */
+    record Slot(long storeOffset, int storedBytes) implements ChunkSource {}
+}

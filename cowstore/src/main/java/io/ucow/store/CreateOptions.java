@@ -1,0 +1,34 @@
+package io.ucow.store;
+
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * What a new image is to be.
+ *
+ * @param image file to create; must not exist
+ * @param base read-only image behind it, a regular file or block device; empty for a device of zeros
+ * @param sizeBytes capacity; empty for the base's size. Required when there is no base
+ * @param chunkBytes chunk size, a power of two from 4 KiB to 1 MiB
+ * @param format the plug-in's name
+ */
+public record CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
+    /** Chunk size unless asked otherwise. */
+    public static final int DEFAULT_CHUNK_BYTES = 64 << 10;
+    /** Plug-in unless asked otherwise. */
+    public static final String DEFAULT_FORMAT = "ucow";
+
+    /** @throws IllegalArgumentException in words fit for a command line's user */
+    public CreateOptions {
+        if (Integer.bitCount(chunkBytes) != 1
+                || chunkBytes < 1 << Geometry.MIN_CHUNK_SHIFT
+                || chunkBytes > 1 << Geometry.MAX_CHUNK_SHIFT) {
+            throw new IllegalArgumentException(
+                    "chunk size " + chunkBytes + " is not a power of two between 4K and 1M bytes");
+        }
+        if (base.isEmpty() && sizeBytes.isEmpty()) {
+            throw new IllegalArgumentException("a device without a base needs a size");
+        }
+    }
+}

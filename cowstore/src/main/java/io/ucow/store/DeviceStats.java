@@ -1,0 +1,25 @@
+package io.ucow.store;
+
+/**
+ * What a CoW device has done since it was opened; each figure is exact, the set of them is not one instant's.
+ *
+ * @param copies chunks copied from the origin or filled for a first write
+ * @param waits requests that waited on another's chunk future
+ * @param flushes flushes that reached the store
+ * @param alteredChunks chunks now held in the store
+ * @param zeroChunks chunks that now read as zeros without a slot
+ * @param journalRecords records in the journal that no checkpoint has folded in yet
+ * @param journalCapacity records the journal has room for
+ * @param checkpoints checkpoints finished
+ * @param checkpointPages metadata pages written by them
+ */
+public record DeviceStats(
+        long copies,
+        long waits,
+        long flushes,
+        long alteredChunks,
+        long zeroChunks,
+        long journalRecords,
+        long journalCapacity,
+        long checkpoints,
+        long checkpointPages) {}

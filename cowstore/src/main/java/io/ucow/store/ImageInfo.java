@@ -1,0 +1,35 @@
+package io.ucow.store;
+
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What is known of an image; a snapshot, consistent in itself only when nobody writes.
+ *
+ * @param image the store file
+ * @param format the plug-in's name, {@code "ucow"}
+ * @param formatVersion version of the format in the file
+ * @param uuid identity given at creation, as text
+ * @param geometry capacity and chunk size
+ * @param base the read-only image behind the store; empty when the device started as zeros
+ * @param baseSizeBytes recorded size of the base, 0 when there is none
+ * @param alteredChunks chunks held in the store
+ * @param zeroChunks chunks that read as zeros without a slot
+ * @param allocatedBytes storage the file occupies, metadata included
+ * @param clean false when it was not closed properly, or is open for writing now
+ * @param details further facts of the format, for people: name to text, in display order
+ */
+public record ImageInfo(
+        Path image,
+        String format,
+        int formatVersion,
+        String uuid,
+        Geometry geometry,
+        Optional<Path> base,
+        long baseSizeBytes,
+        long alteredChunks,
+        long zeroChunks,
+        long allocatedBytes,
+        boolean clean,
+        Map<String, String> details) {}

@@ -1,0 +1,272 @@
+package io.ucow.sys;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import jnr.ffi.LastError;
+import jnr.ffi.LibraryLoader;
+import jnr.ffi.Pointer;
+import jnr.ffi.Runtime;
+import jnr.ffi.annotations.In;
+import jnr.ffi.annotations.Out;
+import jnr.ffi.types.off_t;
+import jnr.ffi.types.size_t;
+import jnr.ffi.types.ssize_t;
+import jnr.ffi.types.u_int32_t;
+
+/**
+ * The system calls, one static method each, retried on {@code EINTR}.
+ *
+ * <p>Methods of the request path return {@code -errno} instead of throwing, so that they allocate nothing; the others
+ * throw {@link NativeException}. Constants: {@code include/uapi/asm-generic/fcntl.h}, {@code linux/falloc.h},
+ * {@code linux/fs.h}.
+ */
+public final class Libc {
+    public static final int O_RDONLY = 0;
+    public static final int O_RDWR = 2;
+    public static final int O_CREAT = 0x40;
+    public static final int O_EXCL = 0x80;
+
+    public static final int FALLOC_FL_KEEP_SIZE = 0x01;
+    public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
+    public static final int FALLOC_FL_ZERO_RANGE = 0x10;
+
+    /** {@code umount2}: detach now, clean up when the last user is gone. */
+    public static final int MNT_DETACH = 2;
+
+    private static final int O_CLOEXEC = 0x80000;
+    private static final int AT_EMPTY_PATH = 0x1000;
+    private static final int SEEK_END = 2;
+    private static final int PROT_READ_WRITE = 3;
+    private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
+    private static final int MADV_NOHUGEPAGE = 15;
+    private static final int F_OFD_SETLK = 37;
+    private static final short F_RDLCK = 0;
+    private static final short F_WRLCK = 1;
+    /** {@code struct flock} on 64-bit Linux: 0 s16 type, 2 s16 whence, 8 s64 start, 16 s64 len, 24 s32 pid. */
+    private static final int FLOCK_SIZE = 32;
+
+    /** The calls as libc declares them. */
+    public interface Calls {
+        @ssize_t
+        long pread(int fd, long address, @size_t long count, @off_t long offset);
+
+        @ssize_t
+        long pwrite(int fd, long address, @size_t long count, @off_t long offset);
+
+        int fdatasync(int fd);
+
+        int fallocate(int fd, int mode, @off_t long offset, @off_t long length);
+
+        int ftruncate(int fd, @off_t long length);
+
+        @off_t
+        long lseek(int fd, @off_t long offset, int whence);
+
+        int open(@In String path, int flags, int mode);
+
+        int close(int fd);
+
+        int fcntl(int fd, int command, @In ByteBuffer argument);
+
+        int ioctl(int fd, long request, @In @Out ByteBuffer argument);
+
+        int ioctl(int fd, long request, long argument);
+
+        int statx(int directory, @In String path, int flags, @u_int32_t int mask, @Out ByteBuffer status);
+
+        long mmap(long address, @size_t long length, int protection, int flags, int fd, @off_t long offset);
+
+        int munmap(long address, @size_t long length);
+
+        int madvise(long address, @size_t long length, int advice);
+
+        int umount2(@In String target, int flags);
+
+        int setsid();
+
+        int geteuid();
+    }
+
+    private static final Calls CALLS =
+            LibraryLoader.create(Calls.class).library("c").load();
+    private static final Runtime RUNTIME = Runtime.getRuntime(CALLS);
+
+    private Libc() {}
+
+    /** {@code pread}. @return bytes read, 0 at the end of the file, or {@code -errno} */
+    public static long pread(int fd, long address, long count, long offset) {
+        long n;
+        do {
+            n = CALLS.pread(fd, address, count, offset);
+        } while (n < 0 && errno() == Errno.EINTR);
+        return n < 0 ? -errno() : n;
+    }
+
+    /** {@code pwrite}. @return bytes written, at least one unless {@code count} is 0, or {@code -errno} */
+    public static long pwrite(int fd, long address, long count, long offset) {
+        long n;
+        do {
+            n = CALLS.pwrite(fd, address, count, offset);
+        } while (n < 0 && errno() == Errno.EINTR);
+        return n < 0 ? -errno() : n;
+    }
+
+    /** {@code fdatasync}. @return 0 or {@code -errno} */
+    public static int fdatasync(int fd) {
+        int r;
+        do {
+            r = CALLS.fdatasync(fd);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return result(r);
+    }
+
+    /** {@code fallocate}. @return 0 or {@code -errno} */
+    public static int fallocate(int fd, int mode, long offset, long length) {
+        int r;
+        do {
+            r = CALLS.fallocate(fd, mode, offset, length);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return result(r);
+    }
+
+    static int ftruncate(int fd, long length) {
+        int r;
+        do {
+            r = CALLS.ftruncate(fd, length);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return result(r);
+    }
+
+    /** Opens {@code path} with {@code O_CLOEXEC}. @return the descriptor */
+    public static int open(String path, int flags, int mode) throws NativeException {
+        int fd;
+        do {
+            fd = CALLS.open(path, flags | O_CLOEXEC, mode);
+        } while (fd < 0 && errno() == Errno.EINTR);
+        return check("open " + path, fd);
+    }
+
+    /** {@code close}, never retried: on Linux the descriptor is gone even after {@code EINTR}. @return 0 or -errno */
+    public static int close(int fd) {
+        int r = CALLS.close(fd);
+        return r < 0 && errno() == Errno.EINTR ? 0 : result(r);
+    }
+
+    static long seekEnd(int fd, String name) throws NativeException {
+        long end = CALLS.lseek(fd, 0, SEEK_END);
+        if (end < 0) {
+            throw new NativeException("lseek " + name, errno());
+        }
+        return end;
+    }
+
+    static FileStatus statx(int fd, String name) throws NativeException {
+        ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
+        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.STATX_BASIC_STATS, status));
+        return Statx.decode(status);
+    }
+
+    static boolean tryLock(int fd, boolean exclusive, String name) throws NativeException {
+        ByteBuffer lock = ByteBuffer.allocateDirect(FLOCK_SIZE).order(ByteOrder.nativeOrder());
+        lock.putShort(0, exclusive ? F_WRLCK : F_RDLCK);
+        if (CALLS.fcntl(fd, F_OFD_SETLK, lock) == 0) {
+            return true;
+        }
+        int errno = errno();
+        if (errno == Errno.EAGAIN || errno == Errno.EACCES) {
+            return false;
+        }
+        throw new NativeException("fcntl(F_OFD_SETLK) " + name, errno);
+    }
+
+    /**
+     * {@code ioctl} with a structure.
+     *
+     * @param argument a direct buffer in native order, read and written from index 0
+     * @return what the call returned, {@code >= 0}, or {@code -errno}
+     */
+    public static int ioctl(int fd, long request, ByteBuffer argument) {
+        int r;
+        do {
+            r = CALLS.ioctl(fd, request, argument);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return result(r);
+    }
+
+    /** {@code ioctl} with a plain number. @return what the call returned, {@code >= 0}, or {@code -errno} */
+    public static int ioctl(int fd, long request, long argument) {
+        int r;
+        do {
+            r = CALLS.ioctl(fd, request, argument);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return result(r);
+    }
+
+    /**
+     * Address space whose pages the kernel supplies, zero-filled, when they are first written.
+     *
+     * @return the address
+     * @throws NativeException {@code ENOMEM} when the address space or the overcommit limit is exhausted
+     */
+    static long reserve(long bytes) throws NativeException {
+        long address = CALLS.mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0);
+        if (address == -1) {
+            throw new NativeException("mmap of " + bytes + " bytes", errno());
+        }
+        // One altered chunk must cost one page, not a huge one. EINVAL: a kernel built without huge pages.
+        if (CALLS.madvise(address, bytes, MADV_NOHUGEPAGE) < 0 && errno() != Errno.EINVAL) {
+            throw new NativeException("madvise(MADV_NOHUGEPAGE)", errno());
+        }
+        return address;
+    }
+
+    static void unreserve(long address, long bytes) throws NativeException {
+        check("munmap", CALLS.munmap(address, bytes));
+    }
+
+    static ByteBuffer view(long address, int bytes) {
+        return com.kenai.jffi.MemoryIO.getInstance()
+                .newDirectByteBuffer(address, bytes)
+                .order(ByteOrder.nativeOrder());
+    }
+
+    /** {@code umount2}. @return 0 or {@code -errno}: {@code EBUSY} in use, {@code EINVAL} not a mount point */
+    public static int umount2(String target, int flags) {
+        return result(CALLS.umount2(target, flags));
+    }
+
+    /** {@code setsid}: leaves the terminal and its process group, so that Ctrl-C there does not reach us. */
+    public static void setsid() throws NativeException {
+        check("setsid", CALLS.setsid());
+    }
+
+    /** The effective user id; 0 is root. */
+    public static int geteuid() {
+        return CALLS.geteuid();
+    }
+
+    /** The runtime that structures and pointers of other jnr-ffi users must share. */
+    public static Runtime runtime() {
+        return RUNTIME;
+    }
+
+    /** A direct buffer over foreign memory that outlives it, in native order. */
+    public static ByteBuffer view(Pointer memory, int bytes) {
+        return view(memory.address(), bytes);
+    }
+
+    private static int result(int r) {
+        return r < 0 ? -errno() : r;
+    }
+
+    private static int check(String call, int r) throws NativeException {
+        if (r < 0) {
+            throw new NativeException(call, errno());
+        }
+        return r;
+    }
+
+    private static int errno() {
+        return LastError.getLastError(RUNTIME);
+    }
+}

@@ -1,0 +1,154 @@
+package io.ucow.sys;
+
+import com.kenai.jffi.MemoryIO;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * A {@link PositionalFile} on a file descriptor, through {@code pread}, {@code pwrite} and friends.
+ *
+ * <p>Not a {@link java.nio.channels.FileChannel}: that one takes a lock for each call, closes the file when a reader is
+ * interrupted, and drops all its locks when any other descriptor of the same file is closed.
+ *
+ * <p>Threading: as {@link PositionalFile}. Read and write allocate nothing. Buffers must be direct.
+ */
+public final class NativeFile implements PositionalFile {
+    private static final MemoryIO MEMORY = MemoryIO.getInstance();
+    private static final int CLOSED = -1;
+
+    private final String name;
+    private final AtomicInteger fd;
+
+    private NativeFile(String name, int fd) {
+        this.name = name;
+        this.fd = new AtomicInteger(fd);
+    }
+
+    /**
+     * Opens an existing file or block device.
+     *
+     * @param flags {@code O_*} of {@link Libc}; {@code O_CLOEXEC} is added
+     * @throws NativeException with {@code ENOENT}, {@code EACCES}, {@code EROFS} and so on, naming the path
+     */
+    public static NativeFile open(Path path, int flags) throws NativeException {
+        return new NativeFile(path.toString(), Libc.open(path.toString(), flags, 0));
+    }
+
+    /**
+     * Creates a file that must not exist yet, open for reading and writing.
+     *
+     * @param mode permission bits, before the umask
+     * @throws NativeException with {@code EEXIST} when there is one
+     */
+    public static NativeFile create(Path path, int mode) throws NativeException {
+        return new NativeFile(
+                path.toString(), Libc.open(path.toString(), Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode));
+    }
+
+    /** The descriptor, owned by this object; for ioctls. */
+    public int fd() {
+        return fd.get();
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public int read(ByteBuffer dst, long offset) throws IOException {
+        long address = MEMORY.getDirectBufferAddress(dst) + dst.position();
+        int wanted = dst.remaining();
+        int done = 0;
+        while (done < wanted) {
+            long n = Libc.pread(fd.get(), address + done, wanted - done, offset + done);
+            if (n < 0) {
+                throw failure("pread", (int) -n);
+            }
+            if (n == 0) {
+                break;
+            }
+            done += (int) n;
+        }
+        dst.position(dst.position() + done);
+        return done;
+    }
+
+    @Override
+    public void write(ByteBuffer src, long offset) throws IOException {
+        long address = MEMORY.getDirectBufferAddress(src) + src.position();
+        int wanted = src.remaining();
+        int done = 0;
+        while (done < wanted) {
+            long n = Libc.pwrite(fd.get(), address + done, wanted - done, offset + done);
+            if (n < 0) {
+                throw failure("pwrite", (int) -n);
+            }
+            done += (int) n;
+        }
+        src.position(src.limit());
+    }
+
+    @Override
+    public void sync() throws IOException {
+        check("fdatasync", Libc.fdatasync(fd.get()));
+    }
+
+    @Override
+    public void punchHole(long offset, long lengthBytes) throws IOException {
+        int mode = Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE;
+        check("fallocate(PUNCH_HOLE)", Libc.fallocate(fd.get(), mode, offset, lengthBytes));
+    }
+
+    @Override
+    public void preallocate(long offset, long lengthBytes) throws IOException {
+        check("fallocate", Libc.fallocate(fd.get(), 0, offset, lengthBytes));
+    }
+
+    @Override
+    public long size() throws IOException {
+        return Libc.seekEnd(fd.get(), name);
+    }
+
+    @Override
+    public void truncate(long sizeBytes) throws IOException {
+        check("ftruncate", Libc.ftruncate(fd.get(), sizeBytes));
+    }
+
+    @Override
+    public long allocatedBytes() throws IOException {
+        return status().allocatedBytes();
+    }
+
+    /** What {@code statx} says of the open file. */
+    public FileStatus status() throws NativeException {
+        return Libc.statx(fd.get(), name);
+    }
+
+    /** An open-file-description lock: unlike a POSIX lock it conflicts within one process, too, and NFS honours it. */
+    @Override
+    public boolean tryLock(boolean exclusive) throws IOException {
+        return Libc.tryLock(fd.get(), exclusive, name);
+    }
+
+    /** Closes the descriptor; a second call does nothing. */
+    @Override
+    public void close() throws IOException {
+        int open = fd.getAndSet(CLOSED);
+        if (open != CLOSED) {
+            check("close", Libc.close(open));
+        }
+    }
+
+    private void check(String call, int negativeErrno) throws NativeException {
+        if (negativeErrno < 0) {
+            throw failure(call, -negativeErrno);
+        }
+    }
+
+    private NativeException failure(String call, int errno) {
+        return new NativeException(call + " " + name, errno);
+    }
+}
