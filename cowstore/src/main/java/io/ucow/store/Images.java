@@ -9,6 +9,7 @@ import java.util.List;
  *
  * <p>Threading: every method may be called from any thread.
  */
+@SuppressWarnings("DoNotCallSuggester")
 public final class Images {
     private Images() {}
 
