@@ -1,10 +1,51 @@
 package io.ucow.store;
 
-/** One format: how images of it are recognised, created and opened. Found by {@link java.util.ServiceLoader}. */
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.UUID;
+
+/**
+ * One format: how images of it are recognised, created and opened. Found by {@link java.util.ServiceLoader}.
+ *
+ * <p>Threading: stateless; every method may be called from any thread.
+ */
 public interface ExceptionStoreProvider {
+    /** Bytes of a file's head that {@link #recognises} is shown, where the file has them. */
+    int HEAD_BYTES = 8192;
+
     /** The format's name, as {@code --format} takes it: lower case, no spaces. */
     String name();
 
     /** One line for {@code ucow plugins}. */
     String description();
+
+    /** True when a file that starts with {@code head} (position 0 to limit, little-endian) is of this format. */
+    boolean recognises(ByteBuffer head);
+
+    /**
+     * Writes an empty store into {@code file}, which is empty, and makes it durable. The caller removes the file when
+     * this fails.
+     *
+     * @param origin what to record of the base, or null
+     */
+    void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException;
+
+    /**
+     * Opens a store, recovering it when it was not closed properly. The store owns {@code file} from here on, also when
+     * this throws; the caller has locked it.
+     *
+     * @param image the path to show to people
+     * @param context what the store may rely on
+     */
+    ExceptionStore open(PositionalFile file, Path image, StoreContext context) throws IOException;
+
+    /**
+     * Verifies all metadata of a store without changing it; the caller has locked {@code file} and closes it.
+     *
+     * @param image the path to show to people
+     * @param bootId as in {@link StoreContext}
+     */
+    CheckReport check(PositionalFile file, Path image, UUID bootId) throws IOException;
 }

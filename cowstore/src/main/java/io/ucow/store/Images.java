@@ -1,32 +1,103 @@
 package io.ucow.store;
 
+import io.ucow.sys.Errno;
+import io.ucow.sys.FileStatus;
+import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.NativeFile;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.ServiceLoader;
+import java.util.UUID;
 
 /**
  * Creates, opens and examines images of any format for which there is a plug-in: the library's front door.
  *
  * <p>Threading: every method may be called from any thread.
  */
-@SuppressWarnings("DoNotCallSuggester")
 public final class Images {
+    private static final int QCOW2_MAGIC = 0xfb494651;
+    private static final int FILE_MODE = 0644;
+
     private Images() {}
 
-    /** The plug-ins found by {@link java.util.ServiceLoader}, in no particular order. */
+    /** The plug-ins found by {@link ServiceLoader}, in no particular order. */
     public static List<ExceptionStoreProvider> plugins() {
-        throw new AssertionError("being written");
+        return ServiceLoader.load(ExceptionStoreProvider.class, Images.class.getClassLoader()).stream()
+                .map(ServiceLoader.Provider::get)
+                .toList();
     }
 
     /**
      * Creates an image. Nothing is left behind when it fails.
      *
-     * @throws java.nio.file.FileAlreadyExistsException if {@code options.image()} exists
-     * @throws java.nio.file.NoSuchFileException if the base does not
-     * @throws UnsupportedFormatException if no plug-in has the format's name
+     * @throws FileAlreadyExistsException if {@code options.image()} exists
+     * @throws NativeException {@code ENOENT} if the base does not
+     * @throws UnsupportedFormatException if no plug-in has the format's name, or the base is not raw
+     * @throws IllegalArgumentException if the size is out of range for the chunk size
      */
     public static void create(CreateOptions options) throws IOException {
-        throw new AssertionError("being written");
+        ExceptionStoreProvider plugin = plugins().stream()
+                .filter(p -> p.name().equals(options.format()))
+                .findFirst()
+                .orElseThrow(() -> new UnsupportedFormatException("no plug-in for format '" + options.format()
+                        + "'; known: "
+                        + String.join(
+                                ", ",
+                                plugins().stream()
+                                        .map(ExceptionStoreProvider::name)
+                                        .toList())));
+        try (FileOrigin origin =
+                options.base().isPresent() ? FileOrigin.open(options.base().get()) : null) {
+            OriginReference reference = null;
+            if (origin != null) {
+                origin.requireRaw();
+                reference = origin.reference(
+                        referencePath(options.base().get(), options.image()).toString());
+            }
+            long size = options.sizeBytes().orElseGet(() -> origin.sizeBytes());
+            Geometry geometry = new Geometry(size, Integer.numberOfTrailingZeros(options.chunkBytes()));
+            create(plugin, options.image(), geometry, reference);
+        }
+    }
+
+    private static void create(ExceptionStoreProvider plugin, Path image, Geometry geometry, OriginReference origin)
+            throws IOException {
+        try (NativeFile file = createFile(image)) {
+            boolean done = false;
+            try {
+                lock(file, image, true);
+                plugin.create(file, geometry, origin);
+                done = true;
+            } finally {
+                if (!done) {
+                    Files.deleteIfExists(image);
+                }
+            }
+        }
+    }
+
+    private static NativeFile createFile(Path image) throws IOException {
+        try {
+            return NativeFile.create(image, FILE_MODE);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.EEXIST) {
+                throw new FileAlreadyExistsException(image.toString());
+            }
+            throw e;
+        }
+    }
+
+    /** A base beside or below the image is recorded relative to it, so that the folder may move as a whole. */
+    private static Path referencePath(Path base, Path image) throws IOException {
+        Path realBase = base.toRealPath();
+        Path parent = image.toAbsolutePath().getParent().toRealPath();
+        return realBase.startsWith(parent) ? parent.relativize(realBase) : realBase;
     }
 
     /**
@@ -39,7 +110,43 @@ public final class Images {
      * @throws CorruptStoreException if its metadata is damaged
      */
     public static CowDevice open(Path image, boolean readOnly) throws IOException {
-        throw new AssertionError("being written");
+        GracePeriod readers = new GracePeriod();
+        ExceptionStore store = openStore(image, new StoreContext(readOnly, bootId(), readers, true));
+        try {
+            return new CowDevice(store, openOrigin(store.origin(), image), readers);
+        } catch (IOException e) {
+            closeAfter(e, store);
+            throw e;
+        }
+    }
+
+    private static Origin openOrigin(OriginReference reference, Path image) throws IOException {
+        if (reference == null) {
+            return new ZeroOrigin();
+        }
+        Path base = resolve(reference, image);
+        FileOrigin origin;
+        try {
+            origin = FileOrigin.open(base);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.ENOENT) {
+                throw new OriginChangedException(
+                        base + ": base of " + image + " is missing; move it back to that place", e);
+            }
+            throw e;
+        }
+        try {
+            origin.requireSame(reference, image);
+            return origin;
+        } catch (IOException e) {
+            closeAfter(e, origin);
+            throw e;
+        }
+    }
+
+    /** Where the base of {@code image} is to be found. */
+    static Path resolve(OriginReference reference, Path image) {
+        return image.toAbsolutePath().resolveSibling(reference.path());
     }
 
     /**
@@ -49,6 +156,88 @@ public final class Images {
      * @throws UnsupportedFormatException if no plug-in recognises it
      */
     public static CheckReport check(Path image) throws IOException {
-        throw new AssertionError("being written");
+        try (NativeFile file = NativeFile.open(image, Libc.O_RDONLY)) {
+            ExceptionStoreProvider plugin = recognise(file, image);
+            lock(file, image, false);
+            return plugin.check(file, image, bootId());
+        }
+    }
+
+    /** What is known of an image, without opening its base. Throws as {@link #open}. */
+    public static ImageInfo info(Path image) throws IOException {
+        try (ExceptionStore store = openStore(image, new StoreContext(true, bootId(), new GracePeriod(), false))) {
+            return store.info();
+        }
+    }
+
+    private static ExceptionStore openStore(Path image, StoreContext context) throws IOException {
+        NativeFile file = NativeFile.open(image, context.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR);
+        ExceptionStoreProvider plugin;
+        try {
+            plugin = recognise(file, image);
+            lock(file, image, !context.readOnly());
+        } catch (IOException e) {
+            closeAfter(e, file);
+            throw e;
+        }
+        return plugin.open(file, image, context);
+    }
+
+    private static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
+        FileStatus status = file.status();
+        if (!status.isRegular()) {
+            throw new UnsupportedFormatException(image + ": is not a regular file; an image must be one");
+        }
+        ByteBuffer head =
+                ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        file.read(head, 0);
+        head.flip();
+        for (ExceptionStoreProvider plugin : plugins()) {
+            if (plugin.recognises(head)) {
+                return plugin;
+            }
+        }
+        boolean qcow2 = head.limit() >= 4 && head.getInt(0) == QCOW2_MAGIC;
+        throw new UnsupportedFormatException(image
+                + (qcow2
+                        ? ": is a qcow2 image, for which there is no plug-in; see 'ucow plugins'"
+                        : ": is not an image of any known format; make one with: ucow create --base " + image
+                                + " NEW-IMAGE"));
+    }
+
+    private static void lock(NativeFile file, Path image, boolean exclusive) throws IOException {
+        if (!file.tryLock(exclusive)) {
+            throw new StoreInUseException(image + ": is in use by another process"
+                    + (exclusive ? "" : ", which may be changing it") + "; see 'ucow list'");
+        }
+    }
+
+    private static UUID bootId() throws IOException {
+        return UUID.fromString(
+                Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip());
+    }
+
+    private static void closeAfter(IOException failure, java.io.Closeable resource) {
+        try {
+            resource.close();
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    /** What lies behind a device that was created without a base. */
+    private static final class ZeroOrigin implements Origin {
+        @Override
+        public long sizeBytes() {
+            return 0;
+        }
+
+        @Override
+        public void read(ByteBuffer dst, long offset) {
+            Zeros.fill(dst);
+        }
+
+        @Override
+        public void close() {}
     }
 }

@@ -1,0 +1,97 @@
+package io.ucow.store;
+
+import io.ucow.store.remap.RemapEntry;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * Where altered chunks are kept: the service-provider interface of a format. The engine decides <em>when</em> a chunk is
+ * copied and who waits; the store decides where it goes and how that is recorded.
+ *
+ * <p>A chunk is the unit of copying. A format with bigger clusters than its copy unit (qcow2's subclusters) reports the
+ * smaller one as its chunk size and allocates for a whole cluster's worth at once. Entries are
+ * {@link RemapEntry} longs; "slot" in them is the format's own numbering.
+ *
+ * <p>Durability: {@link #write} and {@link #commit} leave their bytes in the page cache, findable by the next open in
+ * the same boot; {@link #flush} makes them survive power loss.
+ *
+ * <p>Threading: any number of threads call at once. {@link #commit} for one chunk is called by one thread at a time, the
+ * holder of the chunk's future. Calls that read or write an entry run inside a section of the {@link GracePeriod} given
+ * at open, or on a slot the caller has just allocated; a store reuses a freed slot only after a grace period.
+ */
+public interface ExceptionStore extends Closeable {
+    /** Capacity and chunk size; constant. */
+    Geometry geometry();
+
+    /** True when it was opened to change nothing. */
+    boolean isReadOnly();
+
+    /** The base as recorded in the store, or null when there is none. */
+    OriginReference origin();
+
+    /** The entry of {@code chunk}; does not wait for anyone and, in a resident map, does no I/O. */
+    long lookup(long chunk) throws IOException;
+
+    /**
+     * The first chunk at or after {@code chunk} whose entry may differ from ORIGIN, or the chunk count.
+     * For walking a large map; exactness is up to the store.
+     */
+    long nextPresent(long chunk) throws IOException;
+
+    /** Reads from an altered chunk into all of {@code dst}, on into those that {@link RemapEntry#continues continue} it. */
+    void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException;
+
+    /** Writes all of {@code src} in place, on into the chunks that continue {@code entry}. */
+    void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException;
+
+    /** Makes part of a chunk read as zeros in place, giving storage back where possible. */
+    void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException;
+
+    /**
+     * Picks a place for {@code chunk}. The entry is the caller's alone until {@link #commit} or {@link #release}; what
+     * it holds is undefined.
+     *
+     * @throws StoreFullException when there is no place left
+     */
+    long allocate(long chunk) throws IOException;
+
+    /** Takes back an entry that was allocated and will not be committed. */
+    void release(long entry);
+
+    /**
+     * Records that {@code count} chunks from {@code chunk} are at {@code entry} (ZERO for all of them, or one slot for
+     * one chunk), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was; the
+     * entry must then not be released, for it may be on record.
+     */
+    void commit(long chunk, int count, long entry) throws IOException;
+
+    /** Most chunks that one {@link #commit} may cover, {@code >= 1}. */
+    int maxCommit();
+
+    /** Makes everything written and committed before this call durable. After a failure the store refuses changes. */
+    void flush() throws IOException;
+
+    /**
+     * Makes space freed by earlier commits available now, flushing if that takes one.
+     *
+     * @return true if there was any, so that a failed allocation is worth another try
+     */
+    boolean reclaim() throws IOException;
+
+    /** Where an altered chunk is, for people; the request path does not call it. */
+    ChunkSource locate(long entry);
+
+    /** What is known of the store, for people. */
+    ImageInfo info() throws IOException;
+
+    /** Counters; those of the engine itself are zero. */
+    DeviceStats stats();
+
+    /** Bytes of storage the file occupies. */
+    long allocatedBytes() throws IOException;
+
+    /** Flushes, marks the store clean, releases every resource. A second call does nothing. */
+    @Override
+    void close() throws IOException;
+}

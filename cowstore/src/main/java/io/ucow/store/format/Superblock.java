@@ -1,0 +1,232 @@
+package io.ucow.store.format;
+
+import io.ucow.store.CorruptStoreException;
+import io.ucow.store.Geometry;
+import io.ucow.store.OriginReference;
+import io.ucow.store.UnsupportedFormatException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.UUID;
+
+/**
+ * The root of a store: 4096 bytes, little-endian, kept twice, at 0 and at 4096. The valid one with the higher
+ * generation counts; a change is always written over the other.
+ * <pre>
+ *    0 u8[8] magic "UCOWSTOR"     40 u64 generation            96 u64 journal offset, bytes
+ *    8 u32 version, 1             48 u64 device size, bytes   104 u64 journal capacity, records
+ *   12 u32 crc, see below         56 u32 chunk shift          112 u64 journal head, first seq not in the map
+ *   16 u64 incompatible features  60 u32 map levels           120 u64 data start, bytes
+ *   24 u64 compatible features    64 u64 map root, page       128 u8[16] uuid
+ *   32 u64 reserved, 0            72 u8[24] reserved, 0       144 u8[16] boot id, zeros when closed cleanly
+ *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
+ *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
+ * </pre>
+ * The checksum is CRC32C of the block with its own field zero. Feature bits: docs/FORMAT.md; version 1 knows none, so a
+ * reader refuses any incompatible bit and keeps any compatible one.
+ *
+ * @param compatibleFeatures bits a program may ignore; kept as found
+ * @param generation counts superblock writes, {@code >= 1}
+ * @param geometry capacity and chunk size
+ * @param rootPage page number of the map's root, 0 while nothing is altered
+ * @param journalOffset first byte of the ring
+ * @param journalCapacity records the ring holds
+ * @param journalHead sequence number of the first record the map does not include
+ * @param dataStart first byte of the first slot
+ * @param uuid identity given at creation
+ * @param bootId the boot in which the store was last opened for writing; zeros when it was closed cleanly
+ * @param origin the base and what it looked like, null when there is none
+ */
+public record Superblock(
+        long compatibleFeatures,
+        long generation,
+        Geometry geometry,
+        long rootPage,
+        long journalOffset,
+        long journalCapacity,
+        long journalHead,
+        long dataStart,
+        UUID uuid,
+        UUID bootId,
+        OriginReference origin) {
+    public static final int SIZE = 4096;
+    public static final int VERSION = 1;
+    public static final int MAX_PATH_BYTES = 3800;
+    public static final UUID CLEAN = new UUID(0, 0);
+
+    private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
+    private static final int VERSION_AT = 8, CRC = 12, INCOMPATIBLE = 16, COMPATIBLE = 24, GENERATION = 40;
+    private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, JOURNAL_OFFSET = 96;
+    private static final int JOURNAL_CAPACITY = 104, JOURNAL_HEAD = 112, DATA_START = 120, UUID_AT = 128, BOOT = 144;
+    private static final int ORIGIN_SIZE = 160, MTIME_SEC = 168, MTIME_NSEC = 176, PATH_LENGTH = 180;
+    private static final int FINGERPRINT = 184, PATH = 216;
+
+    /** True when {@code head} begins with the magic number: a ucow store, sound or not. */
+    public static boolean hasMagic(ByteBuffer head, int at) {
+        if (head.limit() < at + MAGIC_BYTES.length) {
+            return false;
+        }
+        for (int i = 0; i < MAGIC_BYTES.length; i++) {
+            if (head.get(at + i) != MAGIC_BYTES[i]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Lays this superblock out at the start of {@code block}, which has at least {@link #SIZE} bytes. */
+    public void encode(ByteBuffer block, int mapLevels) {
+        for (int i = 0; i < SIZE; i += Long.BYTES) {
+            block.putLong(i, 0);
+        }
+        block.put(0, MAGIC_BYTES);
+        block.putInt(VERSION_AT, VERSION);
+        block.putLong(COMPATIBLE, compatibleFeatures);
+        block.putLong(GENERATION, generation);
+        block.putLong(DEVICE_SIZE, geometry.sizeBytes());
+        block.putInt(CHUNK_SHIFT, geometry.chunkShift());
+        block.putInt(MAP_LEVELS, mapLevels);
+        block.putLong(ROOT, rootPage);
+        block.putLong(JOURNAL_OFFSET, journalOffset);
+        block.putLong(JOURNAL_CAPACITY, journalCapacity);
+        block.putLong(JOURNAL_HEAD, journalHead);
+        block.putLong(DATA_START, dataStart);
+        block.put(UUID_AT, bytes(uuid));
+        block.put(BOOT, bytes(bootId));
+        if (origin != null) {
+            byte[] path = origin.path().getBytes(StandardCharsets.UTF_8);
+            block.putLong(ORIGIN_SIZE, origin.sizeBytes());
+            block.putLong(MTIME_SEC, origin.modifiedSeconds());
+            block.putInt(MTIME_NSEC, origin.modifiedNanos());
+            block.putInt(PATH_LENGTH, path.length);
+            block.put(FINGERPRINT, origin.fingerprint());
+            block.put(PATH, path);
+        }
+        block.putInt(CRC, Crc.of(block, 0, SIZE));
+    }
+
+    /** True when the block has the magic number and its checksum is right. */
+    public static boolean isIntact(ByteBuffer block, int at) {
+        if (!hasMagic(block, at)) {
+            return false;
+        }
+        int stored = block.getInt(at + CRC);
+        block.putInt(at + CRC, 0);
+        int computed = Crc.of(block, at, at + SIZE);
+        block.putInt(at + CRC, stored);
+        return stored == computed;
+    }
+
+    /** The generation of an intact block. */
+    public static long generation(ByteBuffer block, int at) {
+        return block.getLong(at + GENERATION);
+    }
+
+    /**
+     * Reads an intact block.
+     *
+     * @param name the store's name, for messages
+     * @throws UnsupportedFormatException for another version or an unknown incompatible feature
+     * @throws CorruptStoreException naming the field and the value that cannot be
+     */
+    public static Superblock decode(ByteBuffer block, int at, String name)
+            throws UnsupportedFormatException, CorruptStoreException {
+        Fields f = new Fields(block, at, name);
+        if (block.getInt(at + VERSION_AT) != VERSION) {
+            throw new UnsupportedFormatException(name + ": format version "
+                    + Integer.toUnsignedString(block.getInt(at + VERSION_AT)) + ", this program knows version "
+                    + VERSION + "; use a newer ucow");
+        }
+        long incompatible = block.getLong(at + INCOMPATIBLE);
+        if (incompatible != 0) {
+            throw new UnsupportedFormatException(
+                    name + ": uses features this program does not know (incompatible bits 0x"
+                            + Long.toHexString(incompatible) + "); use a newer ucow");
+        }
+        int shift = (int)
+                f.in("chunk shift", block.getInt(at + CHUNK_SHIFT), Geometry.MIN_CHUNK_SHIFT, Geometry.MAX_CHUNK_SHIFT);
+        long size = f.in("device size", block.getLong(at + DEVICE_SIZE), 1, Geometry.MAX_CHUNKS << shift);
+        long capacity = f.in("journal capacity", block.getLong(at + JOURNAL_CAPACITY), 64, 1 << 20);
+        long journal = f.in("journal offset", block.getLong(at + JOURNAL_OFFSET), 2L * SIZE, 1L << 30);
+        f.in("journal offset within a record", journal % JournalRecord.SIZE, 0, 0);
+        long data =
+                f.in("data start", block.getLong(at + DATA_START), journal + capacity * JournalRecord.SIZE, 1L << 40);
+        f.in("data start within a chunk", data & ((1 << shift) - 1), 0, 0);
+        long head = f.in("journal head", block.getLong(at + JOURNAL_HEAD), 0, Long.MAX_VALUE / 2);
+        long root = f.in("map root", block.getLong(at + ROOT), 0, Long.MAX_VALUE >> MapPage.SHIFT);
+        return new Superblock(
+                block.getLong(at + COMPATIBLE),
+                f.in("generation", generation(block, at), 1, Long.MAX_VALUE - 1),
+                new Geometry(size, shift),
+                root,
+                journal,
+                capacity,
+                head,
+                data,
+                uuid(block, at + UUID_AT),
+                uuid(block, at + BOOT),
+                origin(block, at, f));
+    }
+
+    private static OriginReference origin(ByteBuffer block, int at, Fields f) throws CorruptStoreException {
+        int length = (int) f.in("origin path length", block.getInt(at + PATH_LENGTH), 0, MAX_PATH_BYTES);
+        if (length == 0) {
+            return null;
+        }
+        byte[] path = new byte[length];
+        block.get(at + PATH, path);
+        byte[] fingerprint = new byte[OriginReference.FINGERPRINT_BYTES];
+        block.get(at + FINGERPRINT, fingerprint);
+        return new OriginReference(
+                new String(path, StandardCharsets.UTF_8),
+                f.in("origin size", block.getLong(at + ORIGIN_SIZE), 0, Long.MAX_VALUE),
+                block.getLong(at + MTIME_SEC),
+                (int) f.in("origin mtime nanoseconds", block.getInt(at + MTIME_NSEC), 0, 999_999_999),
+                fingerprint);
+    }
+
+    /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */
+    public Superblock advanced(long newRootPage, long newJournalHead, UUID newBootId) {
+        return new Superblock(
+                compatibleFeatures,
+                generation + 1,
+                geometry,
+                newRootPage,
+                journalOffset,
+                journalCapacity,
+                newJournalHead,
+                dataStart,
+                uuid,
+                newBootId,
+                origin);
+    }
+
+    /** Where this generation is kept: the two places take turns, so the previous one stays intact. */
+    public long offset() {
+        return (generation & 1) * SIZE;
+    }
+
+    /** The uuid as 16 bytes in textual order. */
+    public static byte[] bytes(UUID uuid) {
+        return ByteBuffer.allocate(16)
+                .putLong(uuid.getMostSignificantBits())
+                .putLong(uuid.getLeastSignificantBits())
+                .array();
+    }
+
+    private static UUID uuid(ByteBuffer block, int at) {
+        byte[] bytes = new byte[16];
+        block.get(at, bytes);
+        ByteBuffer b = ByteBuffer.wrap(bytes);
+        return new UUID(b.getLong(), b.getLong());
+    }
+
+    private record Fields(ByteBuffer block, int at, String name) {
+        long in(String field, long value, long min, long max) throws CorruptStoreException {
+            if (value < min || value > max) {
+                throw new CorruptStoreException(name + " at 0x" + Integer.toHexString(at) + ": superblock has " + field
+                        + " " + value + ", expected " + min + (min == max ? "" : ".." + max));
+            }
+            return value;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+package io.ucow.store.journal;
+
+import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A store's background thread: runs its task when woken, and once more after a second of quiet while the task says that
+ * something is left to do.
+ *
+ * <p>Threading: {@link #wake} may be called by anyone and does not wait. {@link #stop} returns when the thread has ended.
+ */
+final class Maintenance {
+    private static final Logger LOG = LoggerFactory.getLogger(Maintenance.class);
+    private static final long QUIET_MILLIS = 1000;
+
+    /** The work. */
+    interface Task {
+        /**
+         * @param idle true when nobody woke the thread
+         * @return true to be called again after a second even if nobody wakes the thread
+         */
+        boolean run(boolean idle) throws IOException;
+    }
+
+    private final Task task;
+    private final Thread thread;
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    /** Read without the lock by {@link #wake}; written under it. */
+    private volatile boolean woken;
+    // Guarded by lock.
+    private boolean stopping;
+
+    Maintenance(Task task, String name) {
+        this.task = task;
+        this.thread = new Thread(this::loop, "maintenance " + name);
+        thread.setDaemon(true);
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    void wake() {
+        if (woken) {
+            return;
+        }
+        lock.lock();
+        try {
+            woken = true;
+            changed.signal();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void stop() {
+        lock.lock();
+        try {
+            stopping = true;
+            changed.signal();
+        } finally {
+            lock.unlock();
+        }
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void loop() {
+        boolean more = false;
+        while (true) {
+            boolean idle;
+            lock.lock();
+            try {
+                long left = TimeUnit.MILLISECONDS.toNanos(QUIET_MILLIS);
+                while (!woken && !stopping && (!more || left > 0)) {
+                    if (more) {
+                        left = changed.awaitNanos(left);
+                    } else {
+                        changed.await();
+                    }
+                }
+                if (stopping) {
+                    return;
+                }
+                idle = !woken;
+                woken = false;
+            } catch (InterruptedException e) {
+                LOG.warn("maintenance ends, it was interrupted thread={}", thread.getName());
+                return;
+            } finally {
+                lock.unlock();
+            }
+            try {
+                more = task.run(idle);
+            } catch (IOException e) {
+                // The request that needs this work meets the same error and reports it; a full disk may have room
+                // later.
+                LOG.warn("maintenance failed, will try again thread={}", thread.getName(), e);
+                more = true;
+            }
+        }
+    }
+}

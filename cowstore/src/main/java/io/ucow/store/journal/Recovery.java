@@ -1,0 +1,374 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.CorruptStoreException;
+import io.ucow.store.ExceptionStoreProvider;
+import io.ucow.store.Geometry;
+import io.ucow.store.UnsupportedFormatException;
+import io.ucow.store.format.JournalRecord;
+import io.ucow.store.format.MapPage;
+import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.RemapTable;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SparseLongs;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.UUID;
+import java.util.zip.CRC32C;
+
+/**
+ * Reads a store's metadata into memory: superblock, map, journal, and from them which slots are in use. It writes
+ * nothing. Everything read is taken for hostile until checked; work and memory are bounded by the file's size.
+ *
+ * <p>Which journal records count: all valid ones when the store was last opened for writing in this boot, for then the
+ * page cache still holds what they point at; otherwise those that a barrier covers.
+ *
+ * <p>Threading: confined to the thread that opens the store.
+ */
+final class Recovery implements AutoCloseable {
+    /** Twice the largest device: bounds the address space that a sparse hostile file can make us reserve. */
+    private static final long MAX_FILE_BYTES = 1L << 53;
+
+    private final PositionalFile file;
+    private final String name;
+    private final Problems problems;
+    private final long fileSize;
+    private final Superblock superblock;
+    private final Geometry geometry;
+    private final RemapTable table;
+    private final SlotAllocator slots;
+    private final MapTree tree;
+    private final int uuidHead;
+    private final ByteBuffer[] pages;
+    private final FreedSlots freed = new FreedSlots();
+    private final boolean sameBoot;
+    private long replayedRecords;
+    private long endOfJournal;
+
+    /**
+     * @param bootId this boot
+     * @param problems told of each contradiction
+     * @throws UnsupportedFormatException if this is no ucow store, or one of another version
+     * @throws CorruptStoreException if there is no usable superblock, or {@code problems} throws it
+     */
+    Recovery(PositionalFile file, UUID bootId, Problems problems) throws IOException {
+        this.file = file;
+        this.name = file.name();
+        this.problems = problems;
+        this.fileSize = file.size();
+        this.superblock = readSuperblock();
+        if (fileSize > MAX_FILE_BYTES) {
+            throw new CorruptStoreException(
+                    name + ": file has " + fileSize + " bytes, expected at most " + MAX_FILE_BYTES);
+        }
+        this.geometry = superblock.geometry();
+        this.sameBoot = superblock.bootId().equals(bootId);
+        this.endOfJournal = superblock.journalHead();
+        this.uuidHead = (int) (superblock.uuid().getMostSignificantBits() >>> 32);
+        this.table = new RemapTable(geometry.chunkCount(), MapPage.FANOUT);
+        this.slots = new SlotAllocator(name, superblock.dataStart() >>> geometry.chunkShift(), slotCount());
+        this.tree = new MapTree(file, table, slots, geometry.chunkShift(), uuidHead);
+        this.pages = new ByteBuffer[table.levels()];
+        boolean done = false;
+        try {
+            loadMap();
+            if (!superblock.bootId().equals(Superblock.CLEAN)) {
+                replay();
+            }
+            takeSlots();
+            freed.removeUnless(slots::take);
+            done = true;
+        } finally {
+            if (!done) {
+                close();
+            }
+        }
+    }
+
+    Superblock superblock() {
+        return superblock;
+    }
+
+    RemapTable table() {
+        return table;
+    }
+
+    SlotAllocator slots() {
+        return slots;
+    }
+
+    MapTree tree() {
+        return tree;
+    }
+
+    /** True when the store was open in this boot and not closed: its journal may simply be continued. */
+    boolean continuesSession() {
+        return sameBoot;
+    }
+
+    /** The number after that of the last valid record; the journal's head when there is none. */
+    long endOfJournal() {
+        return endOfJournal;
+    }
+
+    /** Slots that replayed records freed and nothing has taken since; marked used until a barrier. */
+    FreedSlots freed() {
+        return freed;
+    }
+
+    /** Journal records that were applied. */
+    long replayedRecords() {
+        return replayedRecords;
+    }
+
+    private Superblock readSuperblock() throws IOException {
+        ByteBuffer head =
+                ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        file.read(head, 0);
+        boolean second = head.position() == head.capacity() && Superblock.isIntact(head, Superblock.SIZE);
+        boolean first = head.position() >= Superblock.SIZE && Superblock.isIntact(head, 0);
+        if (!first && !second) {
+            if (Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE)) {
+                throw new CorruptStoreException(
+                        name + " at 0x0: both superblocks are damaged (checksum); restore the image from a backup");
+            }
+            throw new UnsupportedFormatException(name + ": is not a ucow image");
+        }
+        boolean useSecond =
+                second && (!first || Superblock.generation(head, Superblock.SIZE) > Superblock.generation(head, 0));
+        return Superblock.decode(head, useSecond ? Superblock.SIZE : 0, name);
+    }
+
+    /** Every chunk altered, the whole map twice, and as much again for freed slots that wait for a barrier. */
+    private long slotCount() {
+        long fileSlots = fileSize >>> geometry.chunkShift();
+        return Math.min(RemapEntry.MAX_SLOTS >>> 1, fileSlots + 2 * geometry.chunkCount() + (1 << 16));
+    }
+
+    private void loadMap() throws IOException {
+        long root = superblock.rootPage();
+        if (root == 0) {
+            return;
+        }
+        try (SparseLongs seen = new SparseLongs((fileSize >>> MapPage.SHIFT) / 64 + 1)) {
+            loadNode(seen, table.levels() - 1, 0, root);
+            collectFreePages(seen);
+        }
+    }
+
+    private void loadNode(SparseLongs seen, int level, long node, long number) throws IOException {
+        long start = superblock.dataStart() >>> MapPage.SHIFT;
+        if (number < start
+                || number >= fileSize >>> MapPage.SHIFT
+                || !slots.isInRange(number >>> geometry.chunkShift() - MapPage.SHIFT)) {
+            problems.report(String.format(
+                    "%s: map node %d of level %d is at page %d, expected %d..%d",
+                    name, node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
+            return;
+        }
+        long mask = 1L << number;
+        if ((seen.getAndBitwiseOr(number >>> 6, mask) & mask) != 0) {
+            problems.report(
+                    at(number) + "map page belongs to two nodes, one of them node " + node + " of level " + level);
+            return;
+        }
+        slots.take(number >>> geometry.chunkShift() - MapPage.SHIFT);
+        tree.loaded(level, node, number);
+        ByteBuffer page = pages[level];
+        if (page == null) {
+            page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+            pages[level] = page;
+        }
+        page.clear();
+        if (file.read(page, number << MapPage.SHIFT) < MapPage.SIZE) {
+            problems.report(at(number) + "map page is cut short by the end of the file");
+            return;
+        }
+        String problem = MapPage.problem(page, 0, superblock.generation(), node, level, uuidHead);
+        if (problem != null) {
+            problems.report(at(number) + problem);
+            return;
+        }
+        for (int i = 0; i < MapPage.FANOUT; i++) {
+            long value = MapPage.value(page, 0, i);
+            if (value != 0) {
+                long child = node * MapPage.FANOUT + i;
+                if (level > 0) {
+                    loadChild(seen, level - 1, child, value, number);
+                } else {
+                    loadEntry(child, value, number);
+                }
+            }
+        }
+    }
+
+    private void loadChild(SparseLongs seen, int level, long node, long value, long parent) throws IOException {
+        if (node < table.nodeCount(level)) {
+            loadNode(seen, level, node, value);
+        } else {
+            problems.report(at(parent) + "map page has a child " + node + " on level " + level
+                    + ", expected fewer than " + table.nodeCount(level));
+        }
+    }
+
+    private void loadEntry(long chunk, long entry, long number) throws IOException {
+        if (chunk >= table.chunkCount()) {
+            problems.report(
+                    at(number) + "map has an entry for chunk " + chunk + ", the device has " + table.chunkCount());
+        } else if (!RemapEntry.isValid(entry)) {
+            problems.report(
+                    String.format("%smap entry of chunk %d is 0x%016x, no known kind", at(number), chunk, entry));
+        } else {
+            table.load(chunk, entry);
+        }
+    }
+
+    /** Pages of slots that hold at least one node: the only ones a checkpoint may take without a new slot. */
+    private void collectFreePages(SparseLongs seen) {
+        int shift = geometry.chunkShift() - MapPage.SHIFT;
+        if (shift == 0) {
+            return;
+        }
+        long previous = -1;
+        for (long word = 0; word < seen.length(); word++) {
+            for (long bits = seen.get(word); bits != 0; bits &= bits - 1) {
+                long slot = (word << 6) + Long.numberOfTrailingZeros(bits) >>> shift;
+                if (slot != previous) {
+                    previous = slot;
+                    for (long number = slot << shift; number < slot + 1 << shift; number++) {
+                        if (number >>> 6 >= seen.length() || (seen.get(number >>> 6) & 1L << number) == 0) {
+                            tree.addFreePage(number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private void replay() throws IOException {
+        long capacity = superblock.journalCapacity();
+        long head = superblock.journalHead();
+        ByteBuffer ring =
+                ByteBuffer.allocateDirect((int) capacity * JournalRecord.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        file.read(ring, superblock.journalOffset());
+        int available = ring.position() / JournalRecord.SIZE;
+        CRC32C salt = new CRC32C();
+        byte[] uuid = Superblock.bytes(superblock.uuid());
+        long trusted = sameBoot ? Long.MAX_VALUE : lastBarrier(ring, available, salt, uuid);
+        for (long seq = head; seq < Math.min(head + capacity, trusted); seq++) {
+            int index = (int) (seq % capacity);
+            if (index < available && isRecord(ring, index, salt, uuid, seq)) {
+                apply(ring, index, seq);
+                endOfJournal = seq + 1;
+            }
+        }
+    }
+
+    private long lastBarrier(ByteBuffer ring, int available, CRC32C salt, byte[] uuid) throws IOException {
+        long capacity = superblock.journalCapacity();
+        long head = superblock.journalHead();
+        long covered = head;
+        for (long seq = head; seq < head + capacity; seq++) {
+            int index = (int) (seq % capacity);
+            if (index < available
+                    && isRecord(ring, index, salt, uuid, seq)
+                    && JournalRecord.type(ring, index * JournalRecord.SIZE) == JournalRecord.BARRIER) {
+                covered = Math.max(covered, barrierValue(ring, index, seq));
+            }
+        }
+        return covered;
+    }
+
+    private long barrierValue(ByteBuffer ring, int index, long seq) throws IOException {
+        long value = JournalRecord.value(ring, index * JournalRecord.SIZE);
+        if (value < 0 || value > seq) {
+            problems.report(atRecord(index, seq) + "barrier covers up to " + value + ", expected at most " + seq);
+            return 0;
+        }
+        return value;
+    }
+
+    private static boolean isRecord(ByteBuffer ring, int index, CRC32C salt, byte[] uuid, long seq) {
+        salt.reset();
+        salt.update(uuid);
+        return JournalRecord.isValid(ring, index * JournalRecord.SIZE, salt, seq);
+    }
+
+    private void apply(ByteBuffer ring, int index, long seq) throws IOException {
+        int at = index * JournalRecord.SIZE;
+        int type = JournalRecord.type(ring, at);
+        if (type == JournalRecord.BARRIER) {
+            return;
+        }
+        long chunk = JournalRecord.chunk(ring, at);
+        long count = JournalRecord.count(ring, at);
+        long entry = JournalRecord.value(ring, at);
+        if (type != JournalRecord.REMAP
+                || count < 1
+                || count > JournalRecord.MAX_COUNT
+                || chunk + count > table.chunkCount()
+                || !RemapEntry.isValid(entry)) {
+            problems.report(atRecord(index, seq)
+                    + String.format(
+                            "record of type %d for %d chunks from %d with entry 0x%016x cannot be",
+                            type, count, chunk, entry));
+            return;
+        }
+        for (int i = 0; i < count; i++) {
+            long previous = table.publish(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+            if (RemapEntry.isSlot(previous) && slots.isInRange(RemapEntry.slotOf(previous))) {
+                freed.add(RemapEntry.slotOf(previous), seq);
+            }
+        }
+        replayedRecords++;
+    }
+
+    /** Gives every slot its one owner; only now, because a replayed journal may move a slot from chunk to chunk. */
+    private void takeSlots() throws IOException {
+        long end = fileSize >>> geometry.chunkShift();
+        long chunkCount = table.chunkCount();
+        for (long chunk = table.nextPresent(0); chunk < chunkCount; chunk = table.nextPresent(chunk)) {
+            long leafEnd = Math.min(chunkCount, (chunk / MapPage.FANOUT + 1) * MapPage.FANOUT);
+            for (; chunk < leafEnd; chunk++) {
+                long entry = table.lookup(chunk);
+                if (RemapEntry.isSlot(entry)) {
+                    takeSlot(chunk, RemapEntry.slotOf(entry), end);
+                }
+            }
+            if (chunk >= chunkCount) {
+                return;
+            }
+        }
+    }
+
+    private void takeSlot(long chunk, long slot, long end) throws IOException {
+        if (!slots.isInRange(slot) || slot >= end) {
+            problems.report(name + ": chunk " + chunk + " is in slot " + slot + ", expected " + slots.first() + ".."
+                    + (end - 1));
+        } else if (!slots.take(slot)) {
+            problems.report(String.format(
+                    "%s at 0x%x: slot %d of chunk %d has another owner, too",
+                    name, slot << geometry.chunkShift(), slot, chunk));
+        }
+    }
+
+    private String at(long pageNumber) {
+        return String.format("%s at 0x%x: ", name, pageNumber << MapPage.SHIFT);
+    }
+
+    private String atRecord(int index, long seq) {
+        return String.format(
+                "%s at 0x%x: journal record %d: ",
+                name, superblock.journalOffset() + (long) index * JournalRecord.SIZE, seq);
+    }
+
+    /** Gives the memory back, for a recovery whose parts nobody took over. */
+    @Override
+    public void close() throws NativeException {
+        tree.close();
+        slots.close();
+        table.close();
+    }
+}

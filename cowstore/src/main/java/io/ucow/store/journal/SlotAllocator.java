@@ -1,0 +1,125 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.StoreFullException;
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.SparseLongs;
+import java.io.IOException;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Which slots are in use: one bit each, derived from the map at open and never written to disk. The lowest free slot is
+ * handed out first, so that freed space is reused before the file grows and neighbours in time become neighbours in the
+ * file.
+ *
+ * <p>Threading: lock-free.
+ */
+final class SlotAllocator implements AutoCloseable {
+    private final String name;
+    private final long first;
+    private final long count;
+    private final SparseLongs used;
+    /** No word below this one has a free slot, but for a moment while one is being freed. */
+    private final AtomicLong hint = new AtomicLong();
+
+    /**
+     * @param name the store's name, for messages
+     * @param first number of the first slot
+     * @param count slots there may ever be
+     */
+    SlotAllocator(String name, long first, long count) throws NativeException {
+        this.name = name;
+        this.first = first;
+        this.count = count;
+        this.used = new SparseLongs((count + 63) / 64);
+    }
+
+    /** Number of the first slot. */
+    long first() {
+        return first;
+    }
+
+    /** True when {@code slot} is one that this store can have. */
+    boolean isInRange(long slot) {
+        return slot >= first && slot - first < count;
+    }
+
+    /** Marks a slot used. @return false when it was already */
+    boolean take(long slot) {
+        long index = slot - first;
+        long mask = 1L << index;
+        return (used.getAndBitwiseOr(index >>> 6, mask) & mask) == 0;
+    }
+
+    /** @throws StoreFullException when the store may not have more slots */
+    long allocate() throws StoreFullException {
+        long words = used.length();
+        for (long word = hint.get(); word < words; word++) {
+            long bits = used.get(word);
+            while (bits != -1) {
+                long free = Long.numberOfTrailingZeros(~bits);
+                long index = (word << 6) + free;
+                if (index >= count) {
+                    break;
+                }
+                if (used.compareAndSet(word, bits, bits | 1L << free)) {
+                    return first + index;
+                }
+                bits = used.get(word);
+            }
+            hint.compareAndSet(word, word + 1);
+            if (used.get(word) != -1) {
+                lowerHint(word);
+            }
+        }
+        throw new StoreFullException(
+                name + ": all " + count + " slots are in use", new NativeException("allocate slot", Errno.ENOSPC));
+    }
+
+    /** Makes slots available again. */
+    void free(long slot, long slots) {
+        for (long index = slot - first; index < slot - first + slots; index++) {
+            used.getAndBitwiseAnd(index >>> 6, ~(1L << index));
+        }
+        lowerHint((slot - first) >>> 6);
+    }
+
+    private void lowerHint(long word) {
+        long now = hint.get();
+        while (word < now && !hint.compareAndSet(now, word)) {
+            now = hint.get();
+        }
+    }
+
+    /** Calls {@code visitor} for each maximal run of free slots below {@code end}. */
+    void forEachFreeRun(long end, RunVisitor visitor) throws IOException {
+        long stop = Math.min(end - first, count);
+        long index = 0;
+        while (index < stop) {
+            long bits = ~used.get(index >>> 6) & -1L << index;
+            if (bits == 0) {
+                index = (index | 63) + 1;
+                continue;
+            }
+            long from = (index & ~63L) + Long.numberOfTrailingZeros(bits);
+            long to = from;
+            while (to < stop && (used.get(to >>> 6) & 1L << to) == 0) {
+                to++;
+            }
+            if (from < stop) {
+                visitor.visit(first + from, to - from);
+            }
+            index = Math.max(to, from + 1);
+        }
+    }
+
+    /** Receives runs of slots. */
+    interface RunVisitor {
+        void visit(long slot, long slots) throws IOException;
+    }
+
+    @Override
+    public void close() throws NativeException {
+        used.close();
+    }
+}

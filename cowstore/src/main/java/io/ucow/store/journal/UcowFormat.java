@@ -1,0 +1,115 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.CheckReport;
+import io.ucow.store.CorruptStoreException;
+import io.ucow.store.ExceptionStore;
+import io.ucow.store.ExceptionStoreProvider;
+import io.ucow.store.Geometry;
+import io.ucow.store.OriginReference;
+import io.ucow.store.StoreContext;
+import io.ucow.store.format.JournalRecord;
+import io.ucow.store.format.MapPage;
+import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.RemapTable;
+import io.ucow.sys.Errno;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.UUID;
+
+/**
+ * ucow's own format, version 1: one file with a journal, a checkpointed map and the slots.
+ *
+ * <p>Threading: stateless.
+ */
+public final class UcowFormat implements ExceptionStoreProvider {
+    /** Where the journal starts; the space before it, behind the superblocks, is for later versions. */
+    private static final long JOURNAL_OFFSET = 64 << 10;
+    /** 4 MiB of journal: 8 GiB of first writes at 64 KiB chunks before the first checkpoint. */
+    private static final long JOURNAL_RECORDS = 128 << 10;
+    /** Problems that {@code check} lists before it stops: a wrecked map would name millions. */
+    private static final int MAX_PROBLEMS = 1000;
+
+    /** Called by {@link java.util.ServiceLoader}. */
+    public UcowFormat() {}
+
+    @Override
+    public String name() {
+        return "ucow";
+    }
+
+    @Override
+    public String description() {
+        return "ucow's own single-file store: journaled remaps, checkpointed map, CRC32C on all metadata";
+    }
+
+    @Override
+    public boolean recognises(ByteBuffer head) {
+        return Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE);
+    }
+
+    @Override
+    public void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
+        create(file, geometry, origin, JOURNAL_RECORDS, UUID.randomUUID());
+    }
+
+    /** As the public method, with the journal's size and the identity given: for tests. */
+    static void create(PositionalFile file, Geometry geometry, OriginReference origin, long records, UUID uuid)
+            throws IOException {
+        if (origin != null && origin.path().getBytes(StandardCharsets.UTF_8).length > Superblock.MAX_PATH_BYTES) {
+            throw new IOException(file.name() + ": the base's path is longer than " + Superblock.MAX_PATH_BYTES
+                    + " bytes; put the base nearer to the image");
+        }
+        long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
+        long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
+        Superblock first = new Superblock(
+                0, 1, geometry, 0, JOURNAL_OFFSET, records, 0, dataStart, uuid, Superblock.CLEAN, origin);
+        int levels;
+        try (RemapTable shape = new RemapTable(geometry.chunkCount(), MapPage.FANOUT)) {
+            levels = shape.levels();
+        }
+        try {
+            // A full disk must still take a barrier and a superblock.
+            file.preallocate(0, journalEnd);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+        }
+        file.truncate(dataStart);
+        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        first.encode(block, levels);
+        file.write(block, first.offset());
+        file.sync();
+    }
+
+    @Override
+    public ExceptionStore open(PositionalFile file, Path image, StoreContext context) throws IOException {
+        return UcowStore.open(file, image, context);
+    }
+
+    @Override
+    public CheckReport check(PositionalFile file, Path image, UUID bootId) throws IOException {
+        List<String> found = new ArrayList<>();
+        Problems collect = problem -> {
+            found.add(problem);
+            if (found.size() == MAX_PROBLEMS) {
+                throw new CorruptStoreException(image + ": more problems than the first " + MAX_PROBLEMS);
+            }
+        };
+        try (Recovery recovery = new Recovery(file, bootId, collect)) {
+            return new CheckReport(
+                    found,
+                    0,
+                    recovery.table().alteredChunks() + recovery.table().zeroChunks());
+        } catch (CorruptStoreException e) {
+            found.add(e.getMessage());
+            return new CheckReport(found, 0, 0);
+        }
+    }
+}

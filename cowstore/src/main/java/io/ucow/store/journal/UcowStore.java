@@ -1,0 +1,510 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.ChunkSource;
+import io.ucow.store.DeviceStats;
+import io.ucow.store.ExceptionStore;
+import io.ucow.store.Geometry;
+import io.ucow.store.ImageInfo;
+import io.ucow.store.OriginReference;
+import io.ucow.store.StoreContext;
+import io.ucow.store.StoreFullException;
+import io.ucow.store.format.JournalRecord;
+import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.RemapTable;
+import io.ucow.sys.Errno;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A store in ucow's own format.
+ *
+ * <p>What makes it safe, by invariant number of ARCHITECTURE.md: data is written before its journal record, the record
+ * before the mapping becomes visible (I1); a barrier is written only after everything it covers is durable (I2); a freed
+ * slot is reused only after a durable barrier and a grace period (I4); a metadata page is never overwritten while the
+ * durable superblock refers to it (I5).
+ *
+ * <p>Threading: as {@link ExceptionStore}. Reads and in-place writes take no lock; a first write takes none either,
+ * unless the journal is full.
+ */
+final class UcowStore implements ExceptionStore {
+    private static final Logger LOG = LoggerFactory.getLogger(UcowStore.class);
+
+    private final PositionalFile file;
+    private final Path image;
+    private final StoreContext context;
+    private final Geometry geometry;
+    private final int chunkShift;
+    private final RemapTable table;
+    private final SlotAllocator slots;
+    private final MapTree tree;
+    private final Journal journal;
+    private final FreedSlots freed;
+    private final Maintenance maintenance;
+    private final boolean cleanAtOpen;
+    private final boolean continuesSession;
+    private final long replayedRecords;
+
+    private final ReentrantLock flushLock = new ReentrantLock();
+    /** Flushes asked for so far. */
+    private final AtomicLong flushesAsked = new AtomicLong();
+    /** Flushes answered so far. Guarded by flushLock. */
+    private long flushesDone;
+    /** Every record below this number is durable. Written under flushLock or checkpointLock, only upwards. */
+    private final AtomicLong durable = new AtomicLong();
+
+    private final ReentrantLock checkpointLock = new ReentrantLock();
+    /** The current superblock. Written under checkpointLock. */
+    private volatile Superblock superblock;
+    /** Written under checkpointLock. */
+    private volatile long checkpoints;
+
+    /** The failed sync after which nothing may be reported durable; null while all is well. */
+    private volatile IOException failure;
+
+    private final AtomicBoolean closed = new AtomicBoolean();
+
+    /** Opens and recovers a store; {@code file} is closed when this throws. */
+    static UcowStore open(PositionalFile file, Path image, StoreContext context) throws IOException {
+        boolean done = false;
+        try {
+            Recovery recovery = new Recovery(file, context.bootId(), Problems.STRICT);
+            UcowStore store = null;
+            try {
+                store = new UcowStore(file, image, context, recovery);
+                if (!context.readOnly()) {
+                    store.startSession();
+                }
+                done = true;
+                return store;
+            } finally {
+                if (!done) {
+                    recovery.close();
+                }
+            }
+        } finally {
+            if (!done) {
+                file.close();
+            }
+        }
+    }
+
+    private UcowStore(PositionalFile file, Path image, StoreContext context, Recovery recovery) {
+        this.file = file;
+        this.image = image;
+        this.context = context;
+        this.superblock = recovery.superblock();
+        this.geometry = superblock.geometry();
+        this.chunkShift = geometry.chunkShift();
+        this.table = recovery.table();
+        this.slots = recovery.slots();
+        this.tree = recovery.tree();
+        this.cleanAtOpen = superblock.bootId().equals(Superblock.CLEAN);
+        this.replayedRecords = recovery.replayedRecords();
+        this.continuesSession = recovery.continuesSession();
+        this.freed = recovery.freed();
+        long head = superblock.journalHead();
+        long skipped = head + superblock.journalCapacity();
+        this.journal = continuesSession
+                ? new Journal(file, superblock, head, recovery.endOfJournal())
+                : new Journal(file, superblock, skipped, skipped);
+        this.durable.set(journal.next() - journal.length());
+        this.maintenance = new Maintenance(this::maintain, image.toString());
+    }
+
+    /**
+     * Notes that the store is open in this boot, with what was replayed folded into the map on disk. A session that was
+     * killed in this boot is continued as it is: that takes neither time nor, on a full disk, space.
+     */
+    private void startSession() throws IOException {
+        if (!continuesSession) {
+            checkpoint(context.bootId());
+        }
+        if (!cleanAtOpen) {
+            LOG.info("recovered image={} records={} altered={}", image, replayedRecords, table.alteredChunks());
+            // Slots that were allocated but never committed, and freed but not given back.
+            slots.forEachFreeRun(file.size() >>> chunkShift, this::punch);
+        }
+        if (context.background()) {
+            maintenance.start();
+        }
+    }
+
+    @Override
+    public Geometry geometry() {
+        return geometry;
+    }
+
+    @Override
+    public boolean isReadOnly() {
+        return context.readOnly();
+    }
+
+    @Override
+    public OriginReference origin() {
+        return superblock.origin();
+    }
+
+    @Override
+    public long lookup(long chunk) {
+        return table.lookup(chunk);
+    }
+
+    @Override
+    public long nextPresent(long chunk) {
+        return table.nextPresent(chunk);
+    }
+
+    @Override
+    public void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
+        int wanted = dst.remaining();
+        long offset = storeOffset(entry) + offsetInChunk;
+        if (file.read(dst, offset) < wanted) {
+            throw new IOException(file.name() + " at 0x" + Long.toHexString(offset) + ": file ends within a slot");
+        }
+    }
+
+    @Override
+    public void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException {
+        requireHealthy();
+        file.write(src, storeOffset(entry) + offsetInChunk);
+    }
+
+    @Override
+    public void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException {
+        requireHealthy();
+        long offset = storeOffset(entry) + offsetInChunk;
+        try {
+            file.punchHole(offset, lengthBytes);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+            file.write(ByteBuffer.allocateDirect(lengthBytes), offset);
+        }
+    }
+
+    private long storeOffset(long entry) {
+        return RemapEntry.slotOf(entry) << chunkShift;
+    }
+
+    @Override
+    public long allocate(long chunk) throws IOException {
+        requireHealthy();
+        return RemapEntry.slot(slots.allocate());
+    }
+
+    @Override
+    public void release(long entry) {
+        long slot = RemapEntry.slotOf(entry);
+        try {
+            // A write cut short by a full disk keeps what it got; others need that space now.
+            punch(slot, 1);
+        } catch (IOException e) {
+            LOG.warn("slot not given back image={} slot={}", image, slot, e);
+        }
+        slots.free(slot, 1);
+    }
+
+    @Override
+    public int maxCommit() {
+        return JournalRecord.MAX_COUNT;
+    }
+
+    @Override
+    public void commit(long chunk, int count, long entry) throws IOException {
+        requireHealthy();
+        // Discards may use the last eighth of the journal: they are the way out of a full disk.
+        long reserve = RemapEntry.isZero(entry) ? 0 : journal.capacity() / 8;
+        while (!tryCommit(chunk, count, entry, reserve)) {
+            makeJournalRoom(reserve);
+        }
+        if (journal.length() > journal.capacity() / 2) {
+            maintenance.wake();
+        }
+    }
+
+    private boolean tryCommit(long chunk, int count, long entry, long reserve) throws IOException {
+        int section = journal.appends().enter();
+        try {
+            long seq = journal.append(chunk, count, entry, reserve);
+            if (seq == Journal.FULL) {
+                return false;
+            }
+            for (int i = 0; i < count; i++) {
+                long previous = table.publish(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+                if (RemapEntry.isSlot(previous)) {
+                    freed.add(RemapEntry.slotOf(previous), seq);
+                }
+            }
+            return true;
+        } finally {
+            journal.appends().exit(section);
+        }
+    }
+
+    /** Runs a checkpoint unless another thread's made room meanwhile. */
+    private void makeJournalRoom(long reserve) throws IOException {
+        checkpointLock.lock();
+        try {
+            if (journal.length() < (journal.capacity() - reserve) / 2) {
+                return;
+            }
+            checkpoint(context.bootId());
+        } catch (IOException e) {
+            if (Errno.of(e) == Errno.ENOSPC) {
+                throw new StoreFullException(image + ": no room for a checkpoint of the map", e);
+            }
+            throw e;
+        } finally {
+            checkpointLock.unlock();
+        }
+    }
+
+    /**
+     * Groups flushes: one that starts while another runs is answered, with all that arrived meanwhile, by the next run.
+     */
+    @Override
+    public void flush() throws IOException {
+        if (context.readOnly()) {
+            return;
+        }
+        long mine = flushesAsked.incrementAndGet();
+        flushLock.lock();
+        try {
+            if (flushesDone >= mine) {
+                return;
+            }
+            requireHealthy();
+            long covers = flushesAsked.get();
+            writeBarrier();
+            flushesDone = covers;
+        } finally {
+            flushLock.unlock();
+        }
+        if (!freed.isEmpty()) {
+            maintenance.wake();
+        }
+    }
+
+    private void writeBarrier() throws IOException {
+        long upTo = journal.next();
+        boolean remapped = journal.lastRemap() >= durable.get();
+        if (remapped) {
+            // Records below upTo may be on their way to the file; a barrier may only cover what the sync will reach.
+            journal.appends().await();
+        }
+        try {
+            file.sync();
+            if (!remapped) {
+                return;
+            }
+            int section = journal.appends().enter();
+            boolean written;
+            try {
+                written = journal.barrier(upTo);
+            } finally {
+                journal.appends().exit(section);
+            }
+            if (written) {
+                file.sync();
+            }
+            if (!written) {
+                checkpoint(context.bootId());
+            }
+        } catch (IOException e) {
+            throw fail(e);
+        }
+        durable.accumulateAndGet(upTo, Math::max);
+    }
+
+    /** Writes the changed part of the map and makes it, and everything committed before, durable. */
+    private void checkpoint(UUID bootId) throws IOException {
+        checkpointLock.lock();
+        try {
+            requireHealthy();
+            long head = journal.next();
+            journal.appends().await();
+            long root = tree.writeChanges(superblock.generation() + 1);
+            Superblock next = superblock.advanced(root, head, bootId);
+            try {
+                file.sync();
+                ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+                next.encode(block, table.levels());
+                file.write(block, next.offset());
+                file.sync();
+            } catch (IOException e) {
+                throw fail(e);
+            }
+            superblock = next;
+            checkpoints++;
+            tree.commit();
+            journal.advanceHead(head);
+            durable.accumulateAndGet(head, Math::max);
+        } finally {
+            checkpointLock.unlock();
+        }
+    }
+
+    @Override
+    public boolean reclaim() throws IOException {
+        if (freed.isEmpty()) {
+            return false;
+        }
+        flush();
+        return giveBack() > 0;
+    }
+
+    /** Returns slots freed before the last barrier to the allocator and the file system. @return how many */
+    private long giveBack() throws IOException {
+        long[] ready = freed.takeBefore(durable.get());
+        if (ready.length == 0) {
+            return 0;
+        }
+        context.readers().await();
+        for (int i = 0; i < ready.length; ) {
+            int run = 1;
+            while (i + run < ready.length && ready[i + run] == ready[i] + run) {
+                run++;
+            }
+            punch(ready[i], run);
+            slots.free(ready[i], run);
+            i += run;
+        }
+        return ready.length;
+    }
+
+    private void punch(long slot, long count) throws IOException {
+        try {
+            file.punchHole(slot << chunkShift, count << chunkShift);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+        }
+    }
+
+    /** What the maintenance thread does. @return true to be called again after a while of quiet */
+    private boolean maintain(boolean idle) throws IOException {
+        if (failure != null) {
+            return false;
+        }
+        if (journal.length() > journal.capacity() / 2) {
+            checkpoint(context.bootId());
+        }
+        if (idle && !freed.isEmpty()) {
+            flush();
+        }
+        giveBack();
+        return !freed.isEmpty();
+    }
+
+    private IOException fail(IOException cause) {
+        if (failure == null) {
+            failure = cause;
+            LOG.error("store failed, changes are refused until it is reopened image={}", image, cause);
+        }
+        return cause;
+    }
+
+    private void requireHealthy() throws IOException {
+        IOException cause = failure;
+        if (cause != null) {
+            throw new IOException(image + ": a flush failed earlier, changes are refused until it is reopened", cause);
+        }
+    }
+
+    @Override
+    public ChunkSource locate(long entry) {
+        if (RemapEntry.isOrigin(entry)) {
+            return new ChunkSource.Origin();
+        }
+        return RemapEntry.isZero(entry)
+                ? new ChunkSource.Zero()
+                : new ChunkSource.Slot(storeOffset(entry), geometry.chunkSize());
+    }
+
+    @Override
+    public ImageInfo info() throws IOException {
+        Superblock now = superblock;
+        Map<String, String> details = new LinkedHashMap<>();
+        details.put("generation", Long.toString(now.generation()));
+        details.put("journal records", Long.toString(context.readOnly() ? replayedRecords : journal.length()));
+        details.put("data start", Long.toString(now.dataStart()));
+        return new ImageInfo(
+                image,
+                "ucow",
+                Superblock.VERSION,
+                now.uuid().toString(),
+                geometry,
+                Optional.ofNullable(now.origin())
+                        .map(o -> image.toAbsolutePath().resolveSibling(o.path())),
+                now.origin() == null ? 0 : now.origin().sizeBytes(),
+                table.alteredChunks(),
+                table.zeroChunks(),
+                allocatedBytes(),
+                now.bootId().equals(Superblock.CLEAN),
+                details);
+    }
+
+    @Override
+    public DeviceStats stats() {
+        return new DeviceStats(
+                0,
+                0,
+                0,
+                table.alteredChunks(),
+                table.zeroChunks(),
+                journal.length(),
+                journal.capacity(),
+                checkpoints,
+                tree.pagesWritten());
+    }
+
+    @Override
+    public long allocatedBytes() throws IOException {
+        return file.allocatedBytes();
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (!closed.compareAndSet(false, true)) {
+            return;
+        }
+        maintenance.stop();
+        try (file;
+                table;
+                slots;
+                tree) {
+            if (!context.readOnly()) {
+                checkpointOrFlush();
+                giveBack();
+            }
+        }
+    }
+
+    /** A full disk may have no room for the map's pages; the journal then keeps what they would have said. */
+    private void checkpointOrFlush() throws IOException {
+        try {
+            checkpoint(Superblock.CLEAN);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+                throw e;
+            }
+            LOG.warn("no room for the map, it stays in the journal image={}", image);
+            flush();
+        }
+    }
+}

@@ -1,0 +1,13 @@
+/**
+ * The in-memory map from chunk to place: {@link io.ucow.store.remap.RemapTable}, outside the heap, and the packed
+ * long it is made of, {@link io.ucow.store.remap.RemapEntry}. Making it durable is left to {@code journal}.
+ *
+ * <pre>
+ *   chunk --&gt; RemapTable: [ entry | entry | entry ... ]   one long each, pages supplied by the kernel when altered
+ *                             |
+ *                             +-- dirty bits, one for each leaf and for each node above it: what a checkpoint visits
+ * </pre>
+ *
+ * <p>Threading: lookups and publications are lock-free and allocate nothing.
+ */
+package io.ucow.store.remap;
