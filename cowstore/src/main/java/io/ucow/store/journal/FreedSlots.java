@@ -31,18 +31,20 @@ final class FreedSlots {
         }
     }
 
-    /** Drops every slot that {@code keep} does not accept. */
+    /** Offers every slot to {@code keep}, the one freed last first, and drops those that it does not accept. */
     void removeUnless(LongPredicate keep) {
         lock.lock();
         try {
-            int kept = 0;
-            for (int i = 0; i < size; i += 2) {
+            int from = size;
+            for (int i = size - 2; i >= 0; i -= 2) {
                 if (keep.test(waiting[i])) {
-                    waiting[kept++] = waiting[i];
-                    waiting[kept++] = waiting[i + 1];
+                    from -= 2;
+                    waiting[from] = waiting[i];
+                    waiting[from + 1] = waiting[i + 1];
                 }
             }
-            size = kept;
+            size -= from;
+            System.arraycopy(waiting, from, waiting, 0, size);
         } finally {
             lock.unlock();
         }
