@@ -41,6 +41,8 @@ public final class LoopControl {
      * <p>The file is opened here and by the kernel kept open until the device is detached. It is not locked: attached
      * twice, it is two disks with one content, which file systems do not survive.
      *
+     * <p>The file may be one that this very process serves through FUSE; other threads answer for it meanwhile.
+     *
      * <p>Direct I/O is asked for, not insisted on. {@link LoopDevice#options} says what is in force, and a WARN is
      * logged where it is less than was asked for.
      *
@@ -82,7 +84,7 @@ public final class LoopControl {
      *
      * <p>Paths are compared, not files, since asking a dead daemon for its file would not return. Symbolic links in the
      * directory are resolved; a link as the last element, a hard link or another mount of the same file is not
-     * recognised.
+     * recognised, nor is a file whose mount was taken away lazily: {@link LoopDevice#diskSequence} helps there.
      *
      * @param backingFile need not exist any more
      */

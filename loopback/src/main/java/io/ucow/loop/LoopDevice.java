@@ -56,11 +56,22 @@ public final class LoopDevice implements Closeable {
     }
 
     /**
-     * Whether the kernel calls the file deleted: it was, or it lay in a FUSE mount whose daemon died. The device lives on
-     * until it is detached. A file whose name really ends in {@code " (deleted)"} looks the same.
+     * Whether the kernel calls the file deleted: it was, or it lies in a FUSE mount whose daemon died and somebody looked
+     * for it since. The device lives on until it is detached. A file whose name really ends in {@code " (deleted)"} looks the same.
      */
     public boolean backingDeleted() {
         return state.backingDeleted();
+    }
+
+    /**
+     * The kernel's number for this attachment, which no other attachment of any disk has until the machine is booted
+     * again. Who remembers it together with {@link #number} recognises the device later, also when its file's path is
+     * not what it was: a lazy unmount leaves the path within the mount, {@code /vm1} for {@code /mnt/vm1}.
+     *
+     * @return 0 before Linux 5.15
+     */
+    public long diskSequence() {
+        return state.diskSequence();
     }
 
     /** What is in force, which may be less than was asked for; the sector size is never 0 here. */
@@ -185,9 +196,11 @@ public final class LoopDevice implements Closeable {
      * writes back first and ends the attachment afterwards.
      */
     private void clearAtLastClose(NativeFile claim) throws IOException {
-        try (NativeFile second = NativeFile.open(path, Libc.O_RDONLY)) {
-            LOG.trace("clearing device={}", second.name());
+        NativeFile second = NativeFile.open(path, Libc.O_RDONLY);
+        try {
             check("LOOP_CLR_FD", Libc.ioctl(claim.fd(), LoopIoctl.LOOP_CLR_FD, 0));
+        } finally {
+            second.close();
         }
     }
 
@@ -221,11 +234,17 @@ public final class LoopDevice implements Closeable {
 
     /** Between the end of an attachment and the close of its file, the driver refuses to open the device. */
     private boolean isBeingTornDown() throws IOException {
-        try (NativeFile probe = NativeFile.open(path, Libc.O_RDONLY)) {
-            LOG.trace("free device={}", probe.name());
+        try {
+            NativeFile.open(path, Libc.O_RDONLY).close();
             return false;
         } catch (NativeException e) {
-            return e.errno() == Errno.ENXIO;
+            if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENODEV) {
+                return false; // the free device was removed altogether
+            }
+            if (e.errno() == Errno.ENXIO) {
+                return true;
+            }
+            throw e;
         }
     }
 
@@ -277,7 +296,7 @@ public final class LoopDevice implements Closeable {
         return new NativeException(path + " is no longer attached to " + state.backingFile(), Errno.ENXIO);
     }
 
-    private String users() throws IOException {
+    private String users() {
         return USERS.describe(path, LoopControl.SYSFS.directory(number()));
     }
 

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.FileSystem;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -67,7 +68,7 @@ class LoopUsersTest {
     }
 
     private void mounts(String... lines) throws IOException {
-        Files.write(proc.resolve("self/mountinfo"), java.util.List.of(lines));
+        Files.write(proc.resolve("self/mountinfo"), List.of(lines));
     }
 
     private void process(String pid, String command, String... open) throws IOException {
