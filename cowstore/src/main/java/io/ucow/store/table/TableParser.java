@@ -26,6 +26,8 @@ public final class TableParser {
     private static final String LINE_SYNTAX = "START LENGTH cow IDENT BASE COWDEV CHUNK, START LENGTH linear DEV OFFSET"
             + " or START LENGTH zero, in sectors of 512 bytes";
 
+    private static final String IN_PATHS = ", with a backslash before a space in a path";
+
     private final String source;
     private final String defaultName;
     private final Map<String, List<Target>> devices = new LinkedHashMap<>();
@@ -121,15 +123,15 @@ public final class TableParser {
         List<String> arguments = words.subList(3, words.size());
         return switch (type) {
             case "cow" -> {
-                requireCount(lineNumber, type, arguments, 4, "IDENT BASE COWDEV CHUNK");
+                requireCount(lineNumber, type, arguments, 4, "IDENT BASE COWDEV CHUNK" + IN_PATHS);
                 yield cow(lineNumber, start, length, arguments);
             }
             case "linear" -> {
-                requireCount(lineNumber, type, arguments, 2, "DEV OFFSET");
+                requireCount(lineNumber, type, arguments, 2, "DEV OFFSET" + IN_PATHS);
                 yield linear(lineNumber, start, length, arguments);
             }
             case "zero" -> {
-                requireCount(lineNumber, type, arguments, 0, "no arguments");
+                requireCount(lineNumber, type, arguments, 0, "nothing there");
                 yield new Target.Zero(start, length, lineNumber);
             }
             default -> throw error(lineNumber, "unknown target type '" + type + "'; use cow, linear or zero");
@@ -184,7 +186,7 @@ public final class TableParser {
     private void requireCount(int lineNumber, String type, List<String> arguments, int count, String names)
             throws TableSyntaxException {
         if (arguments.size() != count) {
-            throw error(lineNumber, "found " + arguments.size() + " arguments after " + type + "; it takes " + names);
+            throw error(lineNumber, "found '" + String.join(" ", arguments) + "' after " + type + "; write " + names);
         }
     }
 

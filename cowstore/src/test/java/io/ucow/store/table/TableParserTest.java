@@ -19,6 +19,8 @@ class TableParserTest {
     private static final String SYNTAX = "START LENGTH cow IDENT BASE COWDEV CHUNK, START LENGTH linear DEV OFFSET"
             + " or START LENGTH zero, in sectors of 512 bytes";
 
+    private static final String IN_PATHS = ", with a backslash before a space in a path";
+
     @Test
     void linesWithoutPrefixAreOneDevice() throws IOException {
         String text = """
@@ -111,10 +113,13 @@ class TableParserTest {
                 wrong("0 8 linear /d 18014398509481980", 1, "OFFSET + LENGTH is 18014398509481980 + 8" + tooLarge),
                 wrong("0 8 linear /d -8", 1, "OFFSET is '-8'; write a number of sectors in decimal digits"),
                 wrong("0 8 snapshot /a /b P 8", 1, "unknown target type 'snapshot'; use cow, linear or zero"),
-                wrong("0 8 zero 0", 1, "found 1 arguments after zero; it takes no arguments"),
-                wrong("0 8 linear /d", 1, "found 1 arguments after linear; it takes DEV OFFSET"),
-                wrong("0 8 cow i /b /s", 1, "found 3 arguments after cow; it takes IDENT BASE COWDEV CHUNK"),
-                wrong("0 8 cow i /b /a b 8", 1, "found 5 arguments after cow; it takes IDENT BASE COWDEV CHUNK"),
+                wrong("0 8 zero 0", 1, "found '0' after zero; write nothing there"),
+                wrong("0 8 linear /d", 1, "found '/d' after linear; write DEV OFFSET" + IN_PATHS),
+                wrong("0 8 cow i /b /s", 1, "found 'i /b /s' after cow; write IDENT BASE COWDEV CHUNK" + IN_PATHS),
+                wrong(
+                        "0 8 cow i /b /a b 8",
+                        1,
+                        "found 'i /b /a b 8' after cow; write IDENT BASE COWDEV CHUNK" + IN_PATHS),
                 wrong("0 8 cow i /b /s 100", 1, chunk(100)),
                 wrong("0 8 cow i /b /s 4", 1, chunk(4)),
                 wrong("0 8 cow i /b /s 4096", 1, chunk(4096)),
