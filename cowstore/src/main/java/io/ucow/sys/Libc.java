@@ -19,7 +19,7 @@ import jnr.ffi.types.u_int32_t;
  *
  * <p>Methods of the request path return {@code -errno} instead of throwing, so that they allocate nothing; the others
  * throw {@link NativeException}. Constants: {@code include/uapi/asm-generic/fcntl.h}, {@code linux/falloc.h},
- * {@code linux/fs.h}.
+ * {@code linux/fs.h}, {@code linux/inotify.h}.
  */
 public final class Libc {
     public static final int O_RDONLY = 0;
