@@ -30,6 +30,9 @@ public final class Libc {
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
     public static final int FALLOC_FL_ZERO_RANGE = 0x10;
 
+    /** {@code inotify_add_watch}: a file opened for writing, or for reading only, was closed. */
+    public static final int IN_CLOSE_WRITE = 0x08, IN_CLOSE_NOWRITE = 0x10;
+
     /** {@code umount2}: detach now, clean up when the last user is gone. */
     public static final int MNT_DETACH = 2;
 
@@ -44,6 +47,10 @@ public final class Libc {
     private static final short F_WRLCK = 1;
     /** {@code struct flock} on 64-bit Linux: 0 s16 type, 2 s16 whence, 8 s64 start, 16 s64 len, 24 s32 pid. */
     private static final int FLOCK_SIZE = 32;
+    /** {@code struct pollfd}: 0 s32 fd, 4 s16 events, 6 s16 revents. */
+    private static final int POLLFD_SIZE = 8;
+
+    private static final short POLLIN = 1;
 
     /** The calls as libc declares them. */
     public interface Calls {
@@ -81,6 +88,12 @@ public final class Libc {
         int madvise(long address, @size_t long length, int advice);
 
         int umount2(@In String target, int flags);
+
+        int inotify_init1(int flags);
+
+        int inotify_add_watch(int fd, @In String path, @u_int32_t int mask);
+
+        int poll(@In @Out ByteBuffer descriptors, long count, int timeoutMillis);
 
         int setsid();
 
@@ -233,6 +246,39 @@ public final class Libc {
     /** {@code umount2}. @return 0 or {@code -errno}: {@code EBUSY} in use, {@code EINVAL} not a mount point */
     public static int umount2(String target, int flags) {
         return result(CALLS.umount2(target, flags));
+    }
+
+    /**
+     * An inotify descriptor that watches {@code path}; readable as soon as one of the events has happened.
+     *
+     * @param mask {@code IN_*}
+     * @return the descriptor, which the caller closes
+     * @throws NativeException {@code ENOENT}, {@code EACCES}, or {@code EMFILE} and {@code ENOSPC} at the user's limits
+     */
+    public static int watch(String path, int mask) throws NativeException {
+        int fd = check("inotify_init1", CALLS.inotify_init1(O_CLOEXEC));
+        if (CALLS.inotify_add_watch(fd, path, mask) < 0) {
+            int errno = errno();
+            check("close", CALLS.close(fd));
+            throw new NativeException("inotify_add_watch " + path, errno);
+        }
+        return fd;
+    }
+
+    /**
+     * Waits until {@code fd} has something to read: {@code poll}. A signal starts the wait anew.
+     *
+     * @param timeoutMillis longest wait, {@code >= 0}
+     * @return false when the time passed first
+     */
+    public static boolean awaitReadable(int fd, int timeoutMillis) throws NativeException {
+        ByteBuffer descriptor = ByteBuffer.allocateDirect(POLLFD_SIZE).order(ByteOrder.nativeOrder());
+        descriptor.putInt(0, fd).putShort(4, POLLIN);
+        int r;
+        do {
+            r = CALLS.poll(descriptor, 1, timeoutMillis);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return check("poll", r) > 0;
     }
 
     /** {@code setsid}: leaves the terminal and its process group, so that Ctrl-C there does not reach us. */
