@@ -2,6 +2,7 @@ package io.ucow.sys;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import jnr.ffi.LastError;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.Pointer;
@@ -38,6 +39,8 @@ public final class Libc {
 
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
+    private static final int AT_FDCWD = -100;
+    private static final int MFD_CLOEXEC = 1;
     private static final int SEEK_END = 2;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
@@ -95,9 +98,17 @@ public final class Libc {
 
         int poll(@In @Out ByteBuffer descriptors, long count, int timeoutMillis);
 
+        int memfd_create(@In String name, int flags);
+
+        int dup(int fd);
+
+        int dup2(int from, int to);
+
         int setsid();
 
         int geteuid();
+
+        int getegid();
     }
 
     private static final Calls CALLS =
@@ -179,6 +190,17 @@ public final class Libc {
         return Statx.decode(status);
     }
 
+    /**
+     * What {@code statx} says of {@code path}, symbolic links followed.
+     *
+     * @throws NativeException {@code ENOTCONN} when it lies on a FUSE mount that no process serves any more
+     */
+    public static FileStatus statx(Path path) throws NativeException {
+        ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
+        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), 0, Statx.STATX_BASIC_STATS, status));
+        return Statx.decode(status);
+    }
+
     static boolean tryLock(int fd, boolean exclusive, String name) throws NativeException {
         ByteBuffer lock = ByteBuffer.allocateDirect(FLOCK_SIZE).order(ByteOrder.nativeOrder());
         lock.putShort(0, exclusive ? F_WRLCK : F_RDLCK);
@@ -237,7 +259,8 @@ public final class Libc {
         check("munmap", CALLS.munmap(address, bytes));
     }
 
-    static ByteBuffer view(long address, int bytes) {
+    /** A direct buffer over foreign memory, in native order; the memory must outlive every use of it. */
+    public static ByteBuffer view(long address, int bytes) {
         return com.kenai.jffi.MemoryIO.getInstance()
                 .newDirectByteBuffer(address, bytes)
                 .order(ByteOrder.nativeOrder());
@@ -279,6 +302,20 @@ public final class Libc {
             r = CALLS.poll(descriptor, 1, timeoutMillis);
         } while (r < 0 && errno() == Errno.EINTR);
         return check("poll", r) > 0;
+
+    /** {@code memfd_create}: an unnamed file in memory; {@code name} is for debugging. @return its descriptor */
+    public static int memfdCreate(String name) throws NativeException {
+        return check("memfd_create", CALLS.memfd_create(name, MFD_CLOEXEC));
+    }
+
+    /** {@code dup}. @return a second descriptor of the same open file, inherited by child processes */
+    public static int dup(int fd) throws NativeException {
+        return check("dup", CALLS.dup(fd));
+    }
+
+    /** {@code dup2}: makes {@code to} another descriptor of the file that {@code from} is, closing what it was. */
+    public static void dup2(int from, int to) throws NativeException {
+        check("dup2", CALLS.dup2(from, to));
     }
 
     /** {@code setsid}: leaves the terminal and its process group, so that Ctrl-C there does not reach us. */
@@ -289,6 +326,11 @@ public final class Libc {
     /** The effective user id; 0 is root. */
     public static int geteuid() {
         return CALLS.geteuid();
+    }
+
+    /** The effective group id. */
+    public static int getegid() {
+        return CALLS.getegid();
     }
 
     /** The runtime that structures and pointers of other jnr-ffi users must share. */

@@ -1,0 +1,16 @@
+package io.ucow.fuse;
+
+import io.ucow.sys.Libc;
+
+/**
+ * How a mount is to be.
+ *
+ * @param allowOther true to let users other than the mounting one look inside, which modes then decide. Ordinary users
+ *     need {@code user_allow_other} in {@code /etc/fuse.conf} for it
+ */
+public record MountOptions(boolean allowOther) {
+    /** What suits this process: root lets others in, so that daemons that dropped privileges reach their disk. */
+    public static MountOptions defaults() {
+        return new MountOptions(Libc.geteuid() == 0);
+    }
+}
