@@ -41,7 +41,9 @@ final class DetachCommand implements Callable<Integer> {
                         new NoSuchFileException(target.toString(), null, "not attached by ucow; see 'ucow list'"));
         if (!found.daemon().attached()) {
             throw new NoSuchFileException(
-                    target.toString(), null, "not attached, but " + found.daemon().describe(found.file()));
+                    target.toString(),
+                    null,
+                    "not attached, but " + found.daemon().describe(found.file()));
         }
         daemons.detachLoop(found.daemon(), found.file());
         daemons.stop(found.daemon());

@@ -19,7 +19,12 @@ final class ErrorLine {
                 : failure.getMessage();
         return message == null || message.isBlank() || isBug(failure)
                 ? "internal error: " + failure + " (run again with -v, and report it)"
-                : message.strip().replaceAll("\\s*\\R\\s*", "; ");
+                : joined(message);
+    }
+
+    /** {@code message} on one line. */
+    static String joined(String message) {
+        return message.strip().replaceAll("\\s*\\R\\s*", "; ");
     }
 
     /** The same with its exit code, for the command that a daemon fails to serve. */
@@ -49,6 +54,6 @@ final class ErrorLine {
 
     private static boolean isBug(Throwable failure) {
         return failure instanceof Error
-                || failure instanceof RuntimeException && !(failure instanceof IllegalArgumentException);
+                || (failure instanceof RuntimeException && !(failure instanceof IllegalArgumentException));
     }
 }

@@ -22,7 +22,8 @@ final class ImageFiles {
     /** @throws IOException if there is no file at all, or a directory */
     static void requireBase(Path base) throws IOException {
         if (Files.notExists(base)) {
-            throw new NoSuchFileException(base.toString(), null, "no such base; name a raw disk image or a block device");
+            throw new NoSuchFileException(
+                    base.toString(), null, "no such base; name a raw disk image or a block device");
         }
         requireNoDirectory(base, "a base");
     }

@@ -19,7 +19,8 @@ import picocli.CommandLine.Spec;
 /** {@code ucow map}: which parts of an image come from where. */
 @Command(
         name = "map",
-        description = "Tell which parts of an image come from the base, are zero, or are in the store. It may be in use.",
+        description =
+                "Tell which parts of an image come from the base, are zero, or are in the store. It may be in use.",
         mixinStandardHelpOptions = true)
 final class MapCommand implements Callable<Integer> {
     @Spec

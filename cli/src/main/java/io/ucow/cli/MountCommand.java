@@ -49,7 +49,8 @@ final class MountCommand implements Callable<Integer> {
 
     @Option(
             names = "--foreground",
-            description = "Serve in this process, until unmounted or interrupted. Prints the files when they can be used.")
+            description =
+                    "Serve in this process, until unmounted or interrupted. Prints the files when they can be used.")
     private boolean foreground;
 
     @Option(

@@ -30,7 +30,8 @@ final class PluginsCommand implements Callable<Integer> {
         Images.plugins().forEach(p -> rows.add(row("format", p.name(), true, p.description())));
         for (Transport transport : Transport.all()) {
             String problem = transport.unusableBecause().orElse("");
-            rows.add(row("transport", transport.name(), problem.isEmpty(), problem.isEmpty() ? "usable here" : problem));
+            rows.add(
+                    row("transport", transport.name(), problem.isEmpty(), problem.isEmpty() ? "usable here" : problem));
         }
         if (output.isJson()) {
             output.json(rows);

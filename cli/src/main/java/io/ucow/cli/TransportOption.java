@@ -8,6 +8,7 @@ final class TransportOption {
             names = "--transport",
             paramLabel = "NAME",
             defaultValue = "auto",
-            description = "How to talk to the kernel: auto, or one that 'ucow plugins' lists. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "How to talk to the kernel: auto, or one that 'ucow plugins' lists. Default: ${DEFAULT-VALUE}.")
     String name;
 }

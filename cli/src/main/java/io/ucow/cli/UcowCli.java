@@ -65,8 +65,9 @@ public final class UcowCli implements Runnable {
 
     private static int onUsageError(ParameterException error, String[] arguments) {
         CommandLine command = error.getCommandLine();
-        command.getErr().println("ucow: " + ErrorLine.of(error) + " (see: "
-                + command.getCommandSpec().qualifiedName() + " --help)");
+        command.getErr()
+                .println("ucow: " + ErrorLine.joined(error.getMessage()) + " (see: "
+                        + command.getCommandSpec().qualifiedName() + " --help)");
         return command.getCommandSpec().exitCodeOnInvalidInput();
     }
 

@@ -47,7 +47,8 @@ final class UnmountCommand implements Callable<Integer> {
             throw new NoSuchFileException(
                     daemon.dir().toString(),
                     null,
-                    "not from 'ucow mount'; it is " + daemon.describe(daemon.files().get(0)));
+                    "not from 'ucow mount'; it is "
+                            + daemon.describe(daemon.files().get(0)));
         }
         return daemon;
     }

@@ -26,7 +26,11 @@ public final class ControlClient implements Closeable {
         this.in = new BufferedReader(new InputStreamReader(Channels.newInputStream(channel), StandardCharsets.UTF_8));
     }
 
-    /** @throws IOException naming the daemon, if it does not listen */
+    /**
+     * Connects to a daemon.
+     *
+     * @throws IOException naming the daemon, if it does not listen
+     */
     public static ControlClient connect(RunDirectory run, DaemonState daemon) throws IOException {
         SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX);
         try {
@@ -67,8 +71,8 @@ public final class ControlClient implements Closeable {
 
     private static IOException failure(DaemonState daemon, IOException cause) {
         return new IOException(
-                "no answer from the daemon of " + daemon.dir() + ", process " + daemon.process().pid() + ": "
-                        + cause.getMessage(),
+                "no answer from the daemon of " + daemon.dir() + ", process "
+                        + daemon.process().pid() + ": " + cause.getMessage(),
                 cause);
     }
 

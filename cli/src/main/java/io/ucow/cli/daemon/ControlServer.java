@@ -37,6 +37,8 @@ final class ControlServer implements Closeable {
     /** What the daemon does about a request. */
     interface Handler {
         /**
+         * Answers one request.
+         *
          * @param items takes the items of the answer, if it has any
          * @return what goes into {@code done}
          */
@@ -84,8 +86,7 @@ final class ControlServer implements Closeable {
         try (client;
                 BufferedReader in = new BufferedReader(
                         new InputStreamReader(Channels.newInputStream(client), StandardCharsets.UTF_8));
-                PrintStream out =
-                        new PrintStream(Channels.newOutputStream(client), false, StandardCharsets.UTF_8)) {
+                PrintStream out = new PrintStream(Channels.newOutputStream(client), false, StandardCharsets.UTF_8)) {
             for (String line = in.readLine(); line != null; line = in.readLine()) {
                 answer(line, out);
             }

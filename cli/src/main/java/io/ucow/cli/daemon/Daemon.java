@@ -4,7 +4,6 @@ import com.grack.nanojson.JsonObject;
 import io.ucow.fuse.Mount;
 import io.ucow.fuse.MountBusyException;
 import io.ucow.fuse.MountOptions;
-import io.ucow.fuse.Mounts;
 import io.ucow.fuse.Transport;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
@@ -96,7 +95,8 @@ public final class Daemon {
         try {
             return Transport.named(name);
         } catch (IllegalArgumentException e) {
-            if (name.equals(Transport.AUTO) || Transport.all().stream().anyMatch(t -> t.name().equals(name))) {
+            if (name.equals(Transport.AUTO)
+                    || Transport.all().stream().anyMatch(t -> t.name().equals(name))) {
                 throw new EnvironmentException(e.getMessage(), e);
             }
             throw e;
@@ -135,7 +135,8 @@ public final class Daemon {
             }
         }
         if (other.dir().equals(spec.dir())) {
-            throw new BusyException(spec.dir() + ": already " + other.describe(other.files().get(0)));
+            throw new BusyException(
+                    spec.dir() + ": already " + other.describe(other.files().get(0)));
         }
     }
 
@@ -158,8 +159,7 @@ public final class Daemon {
 
     /** Makes known which loop device the only file is attached as. */
     public synchronized void attachedAs(Path loopDevice) throws IOException {
-        state = state.ready(
-                state.transport(), List.of(state.files().get(0).attachedAs(loopDevice)));
+        state = state.ready(state.transport(), List.of(state.files().get(0).attachedAs(loopDevice)));
         run.write(state);
     }
 
@@ -201,7 +201,7 @@ public final class Daemon {
 
     private void unmountLazily() {
         try {
-            Mounts.detach(mount.directory());
+            mount.unmountLazily();
         } catch (IOException e) {
             LOG.error("dir={} cannot be unmounted, and is served until it is", mount.directory(), e);
         }
@@ -228,7 +228,7 @@ public final class Daemon {
         try {
             mount.awaitUnmount();
             String id = state().id();
-            Closing.all(List.of(this::closeDevices, control, () -> run.remove(id)));
+            Closing.all(List.<Closeable>of(this::closeDevices, control, () -> run.remove(id)));
             Files.deleteIfExists(run.log(id));
             LOG.info("ended dir={}", mount.directory());
         } finally {

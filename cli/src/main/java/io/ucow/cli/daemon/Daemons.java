@@ -119,7 +119,8 @@ public final class Daemons {
     public Optional<DaemonState> findDead(Path path) throws IOException {
         Path canonical = CanonicalPath.of(path);
         for (DaemonState daemon : run.states()) {
-            boolean meant = daemon.dir().equals(canonical) || daemon.find(canonical).isPresent();
+            boolean meant =
+                    daemon.dir().equals(canonical) || daemon.find(canonical).isPresent();
             if (meant && !daemon.isAlive()) {
                 return Optional.of(daemon);
             }
@@ -133,7 +134,10 @@ public final class Daemons {
             try {
                 cleanIfDead(daemon);
             } catch (LoopBusyException e) {
-                LOG.warn("left over from a daemon that died: {}; end that, then: ucow unmount {}", e.getMessage(), daemon.dir());
+                LOG.warn(
+                        "left over from a daemon that died: {}; end that, then: ucow unmount {}",
+                        e.getMessage(),
+                        daemon.dir());
             }
         }
     }
@@ -159,7 +163,10 @@ public final class Daemons {
             }
             Mounts.cleanDead(daemon.dir());
             run.remove(daemon.id());
-            LOG.info("cleaned up after dead daemon pid={} dir={}", daemon.process().pid(), daemon.dir());
+            LOG.info(
+                    "cleaned up after dead daemon pid={} dir={}",
+                    daemon.process().pid(),
+                    daemon.dir());
         }
     }
 

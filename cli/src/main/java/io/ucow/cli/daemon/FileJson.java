@@ -14,10 +14,12 @@ import java.nio.file.Path;
 public final class FileJson {
     private FileJson() {}
 
-    /** @param running false when the daemon is dead */
+    /** The JSON of one file of a daemon, which is dead unless it is {@code running}. */
     public static JsonObject of(DaemonState daemon, ServedFile file, boolean running) {
         return JsonObject.builder()
-                .value("image", file.images().isEmpty() ? null : file.images().get(0).toString())
+                .value(
+                        "image",
+                        file.images().isEmpty() ? null : file.images().get(0).toString())
                 .value("pid", daemon.process().pid())
                 .value("dir", daemon.dir().toString())
                 .value("file", daemon.dir().resolve(file.name()).toString())

@@ -32,8 +32,9 @@ final class ImageSource implements DeviceSource {
             Path other = byName.putIfAbsent(name, image);
             if (other != null) {
                 throw new FileAlreadyExistsException(
-                        image.toString(), null, "would be the same file '" + name + "' as " + other
-                                + "; mount it elsewhere, or rename one");
+                        image.toString(),
+                        null,
+                        "would be the same file '" + name + "' as " + other + "; mount it elsewhere, or rename one");
             }
             files.add(new ServedFile(name, List.of(CanonicalPath.of(image)), Optional.empty()));
         }

@@ -22,8 +22,8 @@ final class MountPoint {
     static void requireUsable(Path dir) throws IOException {
         Optional<MountInfo> mounted = MountInfo.at(dir);
         if (mounted.isPresent()) {
-            throw new BusyException(dir + ": a file system of type " + mounted.get().type()
-                    + " is mounted there already; unmount it, or choose another directory");
+            throw new BusyException(dir + ": a file system of type "
+                    + mounted.get().type() + " is mounted there already; unmount it, or choose another directory");
         }
         if (!Files.exists(dir)) {
             throw new NoSuchFileException(dir.toString(), null, "no such directory; make it with mkdir");

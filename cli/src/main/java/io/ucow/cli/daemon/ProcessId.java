@@ -56,6 +56,6 @@ public record ProcessId(long pid, long startTicks) {
     }
 
     private static String field(String stat, int number) {
-        return stat.substring(stat.lastIndexOf(')') + 2).split(" ")[number - 3];
+        return stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[number - 3];
     }
 }

@@ -110,8 +110,8 @@ public final class RunDirectory {
 
     /** Waits until nobody else holds the lock; closing what is returned gives it back. */
     public Closeable lock() throws IOException {
-        FileChannel channel = FileChannel.open(
-                root.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        FileChannel channel =
+                FileChannel.open(root.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         try {
             channel.lock();
         } catch (IOException e) {

@@ -20,14 +20,18 @@ public final class InfoText {
         lines.put("chunk size", Sizes.format(info.geometry().chunkSize()));
         lines.put(
                 "base",
-                info.base().map(Path::toString).map(b -> b + " (" + exact(info.baseSizeBytes()) + ")").orElse("none"));
+                info.base()
+                        .map(Path::toString)
+                        .map(b -> b + " (" + exact(info.baseSizeBytes()) + ")")
+                        .orElse("none"));
         lines.put("altered chunks", share(info.alteredChunks(), chunks));
         lines.put("zero chunks", share(info.zeroChunks(), chunks));
         lines.put("closed cleanly", info.clean() ? "yes" : "no, or open for writing now");
         lines.put("uuid", info.uuid());
         lines.putAll(info.details());
         StringBuilder out = new StringBuilder();
-        lines.forEach((name, value) -> out.append(name).append(": ").append(value).append('\n'));
+        lines.forEach(
+                (name, value) -> out.append(name).append(": ").append(value).append('\n'));
         return out.toString();
     }
 

@@ -126,11 +126,25 @@ public final class MapSvg implements Consumer<MapExtent> {
     }
 
     private static void rect(StringBuilder svg, int x, int y, String fill) {
-        svg.append("<rect x=\"").append(x).append("\" y=\"").append(y).append("\" width=\"" + CELL + "\" height=\"" + CELL + "\" fill=\"").append(fill).append('"');
+        svg.append("<rect x=\"")
+                .append(x)
+                .append("\" y=\"")
+                .append(y)
+                .append("\" width=\"" + CELL + "\" height=\"" + CELL + "\" fill=\"")
+                .append(fill)
+                .append('"');
     }
 
     private static void text(StringBuilder svg, int x, int y, String size, String text) {
-        svg.append("<text x=\"").append(x).append("\" y=\"").append(y).append("\" font-size=\"").append(size).append("\">").append(escape(text)).append("</text>\n");
+        svg.append("<text x=\"")
+                .append(x)
+                .append("\" y=\"")
+                .append(y)
+                .append("\" font-size=\"")
+                .append(size)
+                .append("\">")
+                .append(escape(text))
+                .append("</text>\n");
     }
 
     private static String blend(int[] from, int[] to, double share) {

@@ -7,8 +7,6 @@ import java.util.function.Consumer;
 
 /** {@code ucow map} for people: one line per extent as it comes, in the columns of {@code qemu-img map}. */
 public final class MapText implements Consumer<MapExtent> {
-    private static final String FORMAT = "%-16s %-16s %-8s %s";
-
     private final PrintWriter out;
 
     /** Prints the heading. */
@@ -20,15 +18,12 @@ public final class MapText implements Consumer<MapExtent> {
     @Override
     public void accept(MapExtent extent) {
         String mappedTo = extent.source() instanceof ChunkSource.Slot slot ? hex(slot.storeOffset()) : "";
-        line(
-                hex(extent.guestOffset()),
-                hex(extent.lengthBytes()),
-                ImageJson.sourceName(extent.source()),
-                mappedTo);
+        line(hex(extent.guestOffset()), hex(extent.lengthBytes()), ImageJson.sourceName(extent.source()), mappedTo);
     }
 
-    private void line(Object... cells) {
-        out.println(String.format(FORMAT, cells).stripTrailing());
+    private void line(String offset, String length, String source, String mappedTo) {
+        out.println(String.format("%-16s %-16s %-8s %s", offset, length, source, mappedTo)
+                .stripTrailing());
     }
 
     private static String hex(long value) {

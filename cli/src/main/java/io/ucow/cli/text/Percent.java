@@ -15,6 +15,7 @@ final class Percent {
         if (part < whole) {
             percent = Math.min(Math.max(percent, 0.1), 99.9);
         }
-        return String.format(Locale.ROOT, percent < 10 || percent > 99 && part < whole ? "%.1f%%" : "%.0f%%", percent);
+        return String.format(
+                Locale.ROOT, percent < 10 || (percent > 99 && part < whole) ? "%.1f%%" : "%.0f%%", percent);
     }
 }

@@ -7,7 +7,7 @@ import java.lang.reflect.RecordComponent;
 public final class RecordJson {
     private RecordJson() {}
 
-    /** @param counters a public record of numbers and of public records of numbers */
+    /** The JSON of a public record of numbers and of public records of numbers. */
     public static JsonObject of(Record counters) {
         JsonObject json = new JsonObject();
         for (RecordComponent component : counters.getClass().getRecordComponents()) {

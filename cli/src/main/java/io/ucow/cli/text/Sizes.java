@@ -25,7 +25,7 @@ public final class Sizes {
                     "'" + text + "' is not a size: use bytes, or a number with K, M, G, T, P or E, such as 20G");
         }
         int power = size.group(2).isEmpty() ? 0 : SUFFIXES.indexOf(size.group(2));
-        BigDecimal bytes = new BigDecimal(size.group(1)).multiply(BigDecimal.valueOf(1L << 10 * power));
+        BigDecimal bytes = new BigDecimal(size.group(1)).multiply(BigDecimal.valueOf(1L << (10 * power)));
         if (bytes.compareTo(BigDecimal.valueOf(Long.MAX_VALUE)) > 0) {
             throw new IllegalArgumentException("'" + text + "' is more than the largest size, 8E - 1");
         }
@@ -41,8 +41,8 @@ public final class Sizes {
         if (power == 0) {
             return bytes + " B";
         }
-        double value = (double) bytes / (1L << 10 * power);
-        int decimals = bytes % (1L << 10 * power) == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+        double value = (double) bytes / (1L << (10 * power));
+        int decimals = bytes % (1L << (10 * power)) == 0 || value >= 100 ? 0 : (value >= 10 ? 1 : 2);
         return String.format(Locale.ROOT, "%." + decimals + "f %siB", value, SUFFIXES.charAt(power));
     }
 }

@@ -16,7 +16,7 @@ public final class StatusText {
     private Map<String, JsonObject> before = Map.of();
     private long beforeNanos;
 
-    /** @param status what {@code ucow status --json} prints. @return lines, each ended by a line feed */
+    /** The lines for what {@code ucow status --json} prints, each ended by a line feed. */
     public String of(JsonArray status) {
         long now = System.nanoTime();
         double seconds = (now - beforeNanos) / NANOS_PER_SECOND;
