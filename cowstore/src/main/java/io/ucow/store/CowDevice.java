@@ -300,7 +300,8 @@ public final class CowDevice implements BlockDevice {
     }
 
     private boolean readsAsZero(long chunk, long entry) {
-        return RemapEntry.isZero(entry) || RemapEntry.isOrigin(entry) && geometry.startOf(chunk) >= origin.sizeBytes();
+        return RemapEntry.isZero(entry)
+                || (RemapEntry.isOrigin(entry) && geometry.startOf(chunk) >= origin.sizeBytes());
     }
 
     /** Zeroes up to {@code wanted} bytes within one chunk. @return bytes done; 0 to look again */

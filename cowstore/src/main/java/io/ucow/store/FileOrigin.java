@@ -9,7 +9,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.Arrays;
+import java.util.HexFormat;
 
 /**
  * An origin in a regular file or a block device, opened read-only.
@@ -79,7 +79,7 @@ final class FileOrigin implements Origin {
                 fingerprint());
     }
 
-    private byte[] fingerprint() throws IOException {
+    private String fingerprint() throws IOException {
         MessageDigest digest;
         try {
             digest = MessageDigest.getInstance("SHA-256");
@@ -94,7 +94,7 @@ final class FileOrigin implements Origin {
             read(sample.clear(), offset);
             digest.update(sample.flip());
         }
-        return digest.digest();
+        return HexFormat.of().formatHex(digest.digest());
     }
 
     /**
@@ -111,7 +111,7 @@ final class FileOrigin implements Origin {
         String remedy = "restore the base, or create a new image on it";
         if (found.sizeBytes() != recorded.sizeBytes()) {
             what = "it has " + found.sizeBytes() + " bytes, expected " + recorded.sizeBytes();
-        } else if (!Arrays.equals(found.fingerprint(), recorded.fingerprint())) {
+        } else if (!found.fingerprint().equals(recorded.fingerprint())) {
             what = "its content differs";
         } else {
             what = "it was modified at " + time(found) + ", expected " + time(recorded);

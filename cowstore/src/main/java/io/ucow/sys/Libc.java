@@ -19,7 +19,7 @@ import jnr.ffi.types.u_int32_t;
  *
  * <p>Methods of the request path return {@code -errno} instead of throwing, so that they allocate nothing; the others
  * throw {@link NativeException}. Constants: {@code include/uapi/asm-generic/fcntl.h}, {@code linux/falloc.h},
- * {@code linux/fs.h}.
+ * {@code linux/fs.h}, {@code linux/inotify.h}.
  */
 public final class Libc {
     public static final int O_RDONLY = 0;
@@ -87,7 +87,8 @@ public final class Libc {
 
         int statx(int directory, @In String path, int flags, @u_int32_t int mask, @Out ByteBuffer status);
 
-        long mmap(long address, @size_t long length, int protection, int flags, int fd, @off_t long offset);
+        // Pointers, because jnr-ffi's stub for six plain numbers hands the last ones on wrongly on x86-64.
+        Pointer mmap(Pointer address, @size_t long length, int protection, int flags, int fd, @off_t long offset);
 
         int munmap(long address, @size_t long length);
 
@@ -251,7 +252,8 @@ public final class Libc {
      * @throws NativeException {@code ENOMEM} when the address space or the overcommit limit is exhausted
      */
     static long reserve(long bytes) throws NativeException {
-        long address = CALLS.mmap(0, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0);
+        long address = CALLS.mmap(null, bytes, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0)
+                .address();
         if (address == -1) {
             throw new NativeException("mmap of " + bytes + " bytes", errno());
         }

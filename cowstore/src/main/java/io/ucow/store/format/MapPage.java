@@ -35,7 +35,11 @@ public final class MapPage {
         page.putInt(at + CRC, Crc.of(page, at + GENERATION, at + SIZE));
     }
 
-    /** @return null when the page is the one expected, otherwise what is wrong with it, for a message */
+    /**
+     * Compares a page with what is expected in its place.
+     *
+     * @return null when it is the one, otherwise what is wrong with it, for a message
+     */
     public static String problem(ByteBuffer page, int at, long maxGeneration, long node, int level, int uuid) {
         if (page.getInt(at + MAGIC) != MAGIC_VALUE) {
             return String.format("no map page: magic 0x%08x, expected 0x%08x", page.getInt(at + MAGIC), MAGIC_VALUE);

@@ -6,6 +6,7 @@ import io.ucow.store.OriginReference;
 import io.ucow.store.UnsupportedFormatException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.HexFormat;
 import java.util.UUID;
 
 /**
@@ -98,7 +99,7 @@ public record Superblock(
             block.putLong(MTIME_SEC, origin.modifiedSeconds());
             block.putInt(MTIME_NSEC, origin.modifiedNanos());
             block.putInt(PATH_LENGTH, path.length);
-            block.put(FINGERPRINT, origin.fingerprint());
+            block.put(FINGERPRINT, HexFormat.of().parseHex(origin.fingerprint()));
             block.put(PATH, path);
         }
         block.putInt(CRC, Crc.of(block, 0, SIZE));
@@ -181,7 +182,7 @@ public record Superblock(
                 f.in("origin size", block.getLong(at + ORIGIN_SIZE), 0, Long.MAX_VALUE),
                 block.getLong(at + MTIME_SEC),
                 (int) f.in("origin mtime nanoseconds", block.getInt(at + MTIME_NSEC), 0, 999_999_999),
-                fingerprint);
+                HexFormat.of().formatHex(fingerprint));
     }
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */

@@ -26,7 +26,7 @@ final class Journal {
     /** Returned by {@link #append} when a checkpoint must make room first. */
     static final long FULL = -1;
     /** Records kept back for barriers: remaps stop first, and without remaps no further barrier is needed. */
-    private static final int BARRIER_RESERVE = 32;
+    private static final int BARRIER_RESERVE = 16;
 
     private final PositionalFile file;
     private final long offset;
@@ -103,6 +103,11 @@ final class Journal {
         }
         write(JournalRecord.BARRIER, seq, 0, 0, covers);
         return true;
+    }
+
+    /** Whether a remap that leaves {@code reserve} records free would find room now. */
+    boolean hasRoom(long reserve) {
+        return length() < capacity - reserve - BARRIER_RESERVE;
     }
 
     private long take(long reserve) {

@@ -20,6 +20,8 @@ final class Maintenance {
     /** The work. */
     interface Task {
         /**
+         * Does what there is to do.
+         *
          * @param idle true when nobody woke the thread
          * @return true to be called again after a second even if nobody wakes the thread
          */

@@ -9,6 +9,6 @@ interface Problems {
         throw new CorruptStoreException(problem);
     };
 
-    /** @param problem one line: the store's name, the place, what was found, what was expected */
+    /** Takes note of one: {@code problem} is one line with the store's name, the place, what was found, what was expected. */
     void report(String problem) throws CorruptStoreException;
 }

@@ -162,7 +162,7 @@ final class Recovery implements AutoCloseable {
         long start = superblock.dataStart() >>> MapPage.SHIFT;
         if (number < start
                 || number >= fileSize >>> MapPage.SHIFT
-                || !slots.isInRange(number >>> geometry.chunkShift() - MapPage.SHIFT)) {
+                || !slots.isInRange(number >>> (geometry.chunkShift() - MapPage.SHIFT))) {
             problems.report(String.format(
                     "%s: map node %d of level %d is at page %d, expected %d..%d",
                     name, node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
@@ -174,7 +174,7 @@ final class Recovery implements AutoCloseable {
                     at(number) + "map page belongs to two nodes, one of them node " + node + " of level " + level);
             return;
         }
-        slots.take(number >>> geometry.chunkShift() - MapPage.SHIFT);
+        slots.take(number >>> (geometry.chunkShift() - MapPage.SHIFT));
         tree.loaded(level, node, number);
         ByteBuffer page = pages[level];
         if (page == null) {
@@ -234,11 +234,11 @@ final class Recovery implements AutoCloseable {
         long previous = -1;
         for (long word = 0; word < seen.length(); word++) {
             for (long bits = seen.get(word); bits != 0; bits &= bits - 1) {
-                long slot = (word << 6) + Long.numberOfTrailingZeros(bits) >>> shift;
+                long slot = ((word << 6) + Long.numberOfTrailingZeros(bits)) >>> shift;
                 if (slot != previous) {
                     previous = slot;
-                    for (long number = slot << shift; number < slot + 1 << shift; number++) {
-                        if (number >>> 6 >= seen.length() || (seen.get(number >>> 6) & 1L << number) == 0) {
+                    for (long number = slot << shift; number < (slot + 1) << shift; number++) {
+                        if (number >>> 6 >= seen.length() || (seen.get(number >>> 6) & (1L << number)) == 0) {
                             tree.addFreePage(number);
                         }
                     }

@@ -24,6 +24,7 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -68,8 +69,8 @@ final class UcowStore implements ExceptionStore {
     private final ReentrantLock checkpointLock = new ReentrantLock();
     /** The current superblock. Written under checkpointLock. */
     private volatile Superblock superblock;
-    /** Written under checkpointLock. */
-    private volatile long checkpoints;
+
+    private final LongAdder checkpoints = new LongAdder();
 
     /** The failed sync after which nothing may be reported durable; null while all is well. */
     private volatile IOException failure;
@@ -259,7 +260,7 @@ final class UcowStore implements ExceptionStore {
     private void makeJournalRoom(long reserve) throws IOException {
         checkpointLock.lock();
         try {
-            if (journal.length() < (journal.capacity() - reserve) / 2) {
+            if (journal.hasRoom(reserve)) {
                 return;
             }
             checkpoint(context.bootId());
@@ -349,7 +350,7 @@ final class UcowStore implements ExceptionStore {
                 throw fail(e);
             }
             superblock = next;
-            checkpoints++;
+            checkpoints.increment();
             tree.commit();
             journal.advanceHead(head);
             durable.accumulateAndGet(head, Math::max);
@@ -469,7 +470,7 @@ final class UcowStore implements ExceptionStore {
                 table.zeroChunks(),
                 journal.length(),
                 journal.capacity(),
-                checkpoints,
+                checkpoints.sum(),
                 tree.pagesWritten());
     }
 

@@ -37,8 +37,7 @@
  * whole, in a {@code cow} target. Opening that table gives the old size back: a device ends where its store ends if that
  * is in the last sector of the last target. A {@code linear} DEV counts whole sectors only.
  *
- * <p>What a path resolves to and whether a store has to be made is left to the
- * {@link io.ucow.store.table.TargetOpener}. Threading: parsing, opening and printing are for one thread each; the
- * devices are for any number.
+ * <p>Whether a store has to be made, and how, is left to the {@link io.ucow.store.table.TargetOpener}. Threading:
+ * parsing, opening and printing are for one thread each; the devices are for any number.
  */
 package io.ucow.store.table;

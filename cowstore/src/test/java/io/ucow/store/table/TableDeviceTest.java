@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucow.sys.Errno;
 import java.io.IOException;
 import java.io.StringReader;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Random;
@@ -112,6 +113,24 @@ class TableDeviceTest {
         assertThatThrownBy(() -> device.write(15 * SECTOR, buffer.rewind())).isSameAs(d.failure);
         assertThat(buffer.limit()).isEqualTo(buffer.capacity());
         device.read(24 * SECTOR, buffer.clear());
+    }
+
+    @Test
+    void requestsAllocateNothing() throws IOException {
+        TableDevice device = open();
+        ByteBuffer buffer = ByteBuffer.allocateDirect(43 * SECTOR);
+        var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long allocated = 0;
+        for (int round = 0; round < 2; round++) {
+            long before = threads.getCurrentThreadAllocatedBytes();
+            for (int i = 0; i < 20_000; i++) {
+                device.read(0, buffer.clear());
+                device.write(0, buffer.clear());
+                device.discard(0, 43 * SECTOR);
+            }
+            allocated = threads.getCurrentThreadAllocatedBytes() - before;
+        }
+        assertThat(allocated).isLessThan(20_000);
     }
 
     @Test

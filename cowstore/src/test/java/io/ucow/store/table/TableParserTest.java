@@ -27,7 +27,7 @@ class TableParserTest {
                 # root disk
                 0 1024 cow vm1 /base.img /vm1.cow 128
 
-                \t1024 8 linear 8:16 2048   # the config disk
+                \t1024 8 linear 4000:16 2048   # the config disk
                 1032 1 zero
                 """;
         assertThat(parse(text))
@@ -35,7 +35,7 @@ class TableParserTest {
                         "vm",
                         List.of(
                                 cow(0, 1024, 2, "vm1", "/base.img", "/vm1.cow", 128),
-                                new Target.Linear(1024, 8, 4, Path.of("/dev/block/8:16"), 2048),
+                                new Target.Linear(1024, 8, 4, Path.of("/dev/block/4000:16"), 2048),
                                 new Target.Zero(1032, 1, 5))));
     }
 

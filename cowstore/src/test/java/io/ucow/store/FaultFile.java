@@ -1,0 +1,190 @@
+package io.ucow.store;
+
+import io.ucow.sys.PositionalFile;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.function.IntPredicate;
+
+/**
+ * A file in memory that records every write and sync, from which the file can be rebuilt as power loss or the death of
+ * the process might leave it at any point of the record.
+ *
+ * <p>Threading: the record is one sequence; calls from several threads take their places in it.
+ */
+public final class FaultFile implements PositionalFile {
+    /** The unit that a disk writes whole or not at all. */
+    public static final int SECTOR = 512;
+
+    /** One recorded call; a hole is zeros, a sync has no data. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    public record Event(long offset, byte[] data, boolean isSync) {
+        @Override
+        public String toString() {
+            return isSync ? "sync" : "write of " + data.length + " at 0x" + Long.toHexString(offset);
+        }
+    }
+
+    private final List<Event> events = new ArrayList<>();
+    private final byte[] initial;
+    private byte[] content;
+
+    public FaultFile(byte[] content) {
+        this.initial = content.clone();
+        this.content = content.clone();
+    }
+
+    /** Calls recorded so far. */
+    public synchronized int eventCount() {
+        return events.size();
+    }
+
+    /** A copy of the record. */
+    public synchronized List<Event> events() {
+        return List.copyOf(events);
+    }
+
+    /** The record without those syncs whose index {@code drop} accepts: a program that forgot them. */
+    public synchronized FaultFile forgetting(IntPredicate drop) {
+        FaultFile other = new FaultFile(initial);
+        for (int i = 0; i < events.size(); i++) {
+            Event e = events.get(i);
+            // Keeps its place, so that the model's notes stay right.
+            other.events.add(e.isSync() && drop.test(i) ? new Event(0, new byte[0], false) : e);
+        }
+        return other;
+    }
+
+    /** What the process that dies after {@code cut} calls leaves in the page cache. */
+    public synchronized byte[] killedAt(int cut) {
+        byte[] bytes = initial.clone();
+        for (Event e : events.subList(0, cut)) {
+            bytes = apply(bytes, e.offset(), e.data());
+        }
+        return bytes;
+    }
+
+    /**
+     * What power loss after {@code cut} calls may leave: each sector that was written since the last sync holds what it
+     * had then or any one of the later writes, whatever the others hold; the size is the synced or a later one.
+     */
+    public synchronized byte[] powerLostAt(int cut, Random random) {
+        byte[] durable = initial.clone();
+        int pending = 0;
+        for (int i = 0; i < cut; i++) {
+            if (events.get(i).isSync()) {
+                for (Event e : events.subList(pending, i)) {
+                    durable = apply(durable, e.offset(), e.data());
+                }
+                pending = i + 1;
+            }
+        }
+        TreeMap<Long, List<byte[]>> versions = new TreeMap<>();
+        int longest = durable.length;
+        byte[] volatileBytes = durable.clone();
+        for (Event e : events.subList(pending, cut)) {
+            volatileBytes = apply(volatileBytes, e.offset(), e.data());
+            longest = volatileBytes.length;
+            long first = e.offset() / SECTOR;
+            long last = (e.offset() + e.data().length - 1) / SECTOR;
+            for (long s = first; e.data().length > 0 && s <= last; s++) {
+                byte[] sector = Arrays.copyOfRange(volatileBytes, (int) s * SECTOR, (int) (s + 1) * SECTOR);
+                versions.computeIfAbsent(s, k -> new ArrayList<>()).add(sector);
+            }
+        }
+        byte[] left = Arrays.copyOf(durable, random.nextInt(4) == 0 ? durable.length : longest);
+        // Some runs lose nearly everything, some nearly nothing: uniform coin flips would do neither.
+        int keepOf16 = random.nextInt(17);
+        versions.forEach((sector, candidates) -> {
+            if (random.nextInt(16) < keepOf16) {
+                byte[] chosen = candidates.get(
+                        random.nextBoolean() ? candidates.size() - 1 : random.nextInt(candidates.size()));
+                int at = (int) (sector * SECTOR);
+                if (at < left.length) {
+                    System.arraycopy(chosen, 0, left, at, Math.min(SECTOR, left.length - at));
+                }
+            }
+        });
+        return left;
+    }
+
+    private static byte[] apply(byte[] bytes, long offset, byte[] data) {
+        int end = (int) offset + data.length;
+        byte[] target = end > bytes.length && data.length > 0 ? Arrays.copyOf(bytes, end) : bytes;
+        System.arraycopy(data, 0, target, (int) offset, data.length);
+        return target;
+    }
+
+    private void record(long offset, byte[] data) {
+        events.add(new Event(offset, data, false));
+        content = apply(content, offset, data);
+    }
+
+    @Override
+    public String name() {
+        return "fault.cow";
+    }
+
+    @Override
+    public synchronized int read(ByteBuffer dst, long offset) {
+        int n = (int) Math.max(0, Math.min(dst.remaining(), content.length - offset));
+        if (n > 0) {
+            dst.put(content, (int) offset, n);
+        }
+        return n;
+    }
+
+    @Override
+    public synchronized void write(ByteBuffer src, long offset) {
+        byte[] data = new byte[src.remaining()];
+        src.get(data);
+        record(offset, data);
+    }
+
+    @Override
+    public synchronized void sync() {
+        events.add(new Event(0, new byte[0], true));
+    }
+
+    @Override
+    public synchronized void punchHole(long offset, long lengthBytes) {
+        int end = (int) Math.min(content.length, offset + lengthBytes);
+        if (offset < end) {
+            record(offset, new byte[end - (int) offset]);
+        }
+    }
+
+    @Override
+    public synchronized void preallocate(long offset, long lengthBytes) {
+        truncate(Math.max(content.length, offset + lengthBytes));
+    }
+
+    @Override
+    public synchronized long size() {
+        return content.length;
+    }
+
+    @Override
+    public synchronized void truncate(long sizeBytes) {
+        assert sizeBytes >= content.length : "ucow never shortens a store";
+        if (sizeBytes > content.length) {
+            record(sizeBytes - 1, new byte[1]);
+        }
+    }
+
+    @Override
+    public long allocatedBytes() {
+        return size();
+    }
+
+    @Override
+    public boolean tryLock(boolean exclusive) {
+        return true;
+    }
+
+    @Override
+    public void close() {}
+}

@@ -1,0 +1,271 @@
+package io.ucow.store.journal;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.fail;
+
+import io.ucow.store.CowDevice;
+import io.ucow.store.FaultFile;
+import io.ucow.store.Geometry;
+import io.ucow.store.Origin;
+import io.ucow.store.TestDevices;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+
+/**
+ * Guests at work on a recorded store, and what they were promised at every call of the record.
+ *
+ * <p>Every sector that is ever written carries a stamp of its own, so a stale, torn or foreign one is recognised.
+ */
+final class PowerLossScenario {
+    private static final int SECTOR = FaultFile.SECTOR;
+    private static final int CHUNKS = 40;
+    private static final int VARIANTS = Integer.getInteger("ucow.powerloss.variants", 3);
+    private static final UcowFormat FORMAT = new UcowFormat();
+
+    /** What one guest request did to a sector: a stamp, and where in the record it began and ended. */
+    record Change(long stamp, int begin, int end) {}
+
+    /** A flush: where it began and, for one that returned, ended. */
+    record Flush(int begin, int end) {}
+
+    /** A session: the record, and for each sector what was written. */
+    static final class Session {
+        final FaultFile file;
+        final long[] before;
+        final List<List<Change>> changes = new ArrayList<>();
+        final List<Flush> flushes = new ArrayList<>();
+        final UUID boot;
+        int opened;
+
+        Session(FaultFile file, long[] before, UUID boot) {
+            this.boot = boot;
+            this.file = file;
+            this.before = before;
+            for (int i = 0; i < before.length; i++) {
+                changes.add(new ArrayList<>());
+            }
+        }
+
+        /** The same notes beside another record of the same length. */
+        Session with(FaultFile other) {
+            Session copy = new Session(other, before, boot);
+            for (int i = 0; i < before.length; i++) {
+                copy.changes.get(i).addAll(changes.get(i));
+            }
+            copy.flushes.addAll(flushes);
+            copy.opened = opened;
+            return copy;
+        }
+    }
+
+    private final Random random;
+    private final Origin origin;
+    private final int chunkShift;
+    private final int sectors;
+    final long[] originStamps;
+    private long nextStamp = 1;
+    private int cuts;
+
+    PowerLossScenario(long seed, int chunkShift) {
+        this.random = new Random(seed);
+        this.chunkShift = chunkShift;
+        // Not a whole number of chunks.
+        this.sectors = (CHUNKS << chunkShift) / SECTOR - 3;
+        this.originStamps = new long[sectors];
+        byte[] base = new byte[sectors * SECTOR];
+        for (int s = 0; s < sectors * 3 / 4; s++) {
+            originStamps[s] = -1L - s;
+            stamp(base, s * SECTOR, originStamps[s]);
+        }
+        this.origin = TestDevices.origin(base);
+    }
+
+    int cuts() {
+        return cuts;
+    }
+
+    /** Four lives of one image, each begun on what a power loss at a random point left of the one before. */
+    void generations(int threads) throws Exception {
+        byte[] image = newImage();
+        long[] content = originStamps.clone();
+        for (int generation = 0; generation < 4; generation++) {
+            Session session = run(image, content, threads, generation % 2 == 1);
+            verifyEveryCut(session);
+            int cut = session.opened + random.nextInt(session.file.eventCount() - session.opened);
+            image = session.file.powerLostAt(cut, random);
+            content = contentOf(image, TestDevices.NEXT_BOOT);
+        }
+    }
+
+    byte[] newImage() throws IOException {
+        FaultFile file = new FaultFile(new byte[0]);
+        // So small a journal that checkpoints and the ring's wrap-around happen all the time.
+        UcowFormat.create(file, new Geometry((long) sectors * SECTOR, chunkShift), null, 64, new UUID(7, 9));
+        return file.killedAt(file.eventCount());
+    }
+
+    Session run(byte[] image, long[] content, int threads, boolean close) throws Exception {
+        Session session = new Session(new FaultFile(image), content.clone(), new UUID(1, random.nextLong()));
+        CowDevice device = TestDevices.open(FORMAT, session.file, origin, session.boot);
+        session.opened = session.file.eventCount();
+        if (threads == 1) {
+            guest(session, device, 0, 1, random.nextLong(), 150);
+        } else {
+            ExecutorService pool = Executors.newFixedThreadPool(threads);
+            try {
+                List<Callable<Void>> guests = new ArrayList<>();
+                for (int t = 0; t < threads; t++) {
+                    int id = t;
+                    long seed = random.nextLong();
+                    guests.add(() -> {
+                        guest(session, device, id, threads, seed, 60);
+                        return null;
+                    });
+                }
+                for (Future<Void> done : pool.invokeAll(guests)) {
+                    done.get();
+                }
+            } finally {
+                pool.shutdown();
+            }
+        }
+        if (close) {
+            int begin = session.file.eventCount();
+            device.close();
+            session.flushes.add(new Flush(begin, session.file.eventCount()));
+        }
+        assertThat(session.file.eventCount()).as("the scenario writes").isGreaterThan(100);
+        return session;
+    }
+
+    /** One guest: it owns the sectors whose number is {@code id} modulo {@code threads}; all share the chunks. */
+    private void guest(Session session, CowDevice device, int id, int threads, long seed, int operations)
+            throws IOException {
+        Random r = new Random(seed);
+        for (int i = 0; i < operations; i++) {
+            int kind = r.nextInt(20);
+            if (kind < 3) {
+                int begin = session.file.eventCount();
+                device.flush();
+                synchronized (session) {
+                    session.flushes.add(new Flush(begin, session.file.eventCount()));
+                }
+            } else if (threads == 1 && kind < 7) {
+                int first = r.nextInt(sectors);
+                int count = 1 + r.nextInt(Math.min(sectors - first, kind == 3 ? 6 * ((1 << chunkShift) / SECTOR) : 9));
+                change(session, device, first, count, true);
+            } else if (threads == 1) {
+                int first = r.nextInt(sectors);
+                int count = 1 + r.nextInt(Math.min(sectors - first, kind == 7 ? 3 * ((1 << chunkShift) / SECTOR) : 5));
+                change(session, device, first, count, false);
+            } else {
+                int sector = r.nextInt(sectors / threads) * threads + id;
+                change(session, device, sector, 1, kind < 6);
+            }
+        }
+    }
+
+    private void change(Session session, CowDevice device, int first, int count, boolean discard) throws IOException {
+        byte[] data = new byte[count * SECTOR];
+        long[] stamps = new long[count];
+        synchronized (this) {
+            for (int i = 0; i < count && !discard; i++) {
+                stamps[i] = nextStamp++;
+                stamp(data, i * SECTOR, stamps[i]);
+            }
+        }
+        int begin = session.file.eventCount();
+        if (discard) {
+            device.discard((long) first * SECTOR, (long) count * SECTOR);
+        } else {
+            device.write((long) first * SECTOR, TestDevices.direct(data, 0, data.length));
+        }
+        int end = session.file.eventCount();
+        for (int i = 0; i < count; i++) {
+            session.changes.get(first + i).add(new Change(stamps[i], begin, end));
+        }
+    }
+
+    void verifyEveryCut(Session session) throws IOException {
+        for (int cut = session.opened; cut <= session.file.eventCount(); cut++) {
+            for (int v = 0; v < VARIANTS; v++) {
+                verify(session, cut, session.file.powerLostAt(cut, random), TestDevices.NEXT_BOOT, false);
+            }
+            verify(session, cut, session.file.killedAt(cut), session.boot, true);
+            cuts++;
+        }
+    }
+
+    /** @param killed true when only the process died: then every acknowledged write counts as flushed */
+    private void verify(Session session, int cut, byte[] image, UUID boot, boolean killed) throws IOException {
+        long[] found = contentOf(image, boot);
+        int flushedAt = -1;
+        for (Flush f : session.flushes) {
+            if (f.end() <= cut) {
+                flushedAt = Math.max(flushedAt, f.begin());
+            }
+        }
+        for (int s = 0; s < sectors; s++) {
+            long last = session.before[s];
+            boolean allowed = false;
+            for (Change c : session.changes.get(s)) {
+                if (c.begin() > cut) {
+                    break;
+                }
+                boolean settled = killed ? c.end() <= cut : c.end() <= flushedAt;
+                if (settled) {
+                    last = c.stamp();
+                    allowed = false;
+                } else {
+                    allowed |= found[s] == c.stamp();
+                }
+            }
+            if (found[s] != last && !allowed) {
+                fail(
+                        "cut %d (%s), %s: sector %d holds %d, promised %d; flushed at %d; changes %s",
+                        cut,
+                        cut == 0 ? "start" : session.file.events().get(cut - 1),
+                        killed ? "kill" : "power loss",
+                        s,
+                        found[s],
+                        last,
+                        flushedAt,
+                        session.changes.get(s));
+            }
+        }
+    }
+
+    private long[] contentOf(byte[] image, UUID boot) throws IOException {
+        try (CowDevice device = TestDevices.openReadOnly(FORMAT, new FaultFile(image), origin, boot)) {
+            byte[] bytes = TestDevices.read(device, 0, sectors * SECTOR);
+            ByteBuffer buffer = ByteBuffer.wrap(bytes);
+            long[] stamps = new long[sectors];
+            for (int s = 0; s < sectors; s++) {
+                stamps[s] = buffer.getLong(s * SECTOR);
+                byte[] expected = new byte[SECTOR];
+                stamp(expected, 0, stamps[s]);
+                assertThat(Arrays.equals(bytes, s * SECTOR, (s + 1) * SECTOR, expected, 0, SECTOR))
+                        .as("sector %d is whole", s)
+                        .isTrue();
+            }
+            return stamps;
+        }
+    }
+
+    /** Fills a sector with its stamp, so that a mixture of two cannot pass for one. */
+    private static void stamp(byte[] bytes, int at, long stamp) {
+        ByteBuffer buffer = ByteBuffer.wrap(bytes, at, SECTOR);
+        while (buffer.hasRemaining()) {
+            buffer.putLong(stamp);
+        }
+    }
+}
