@@ -37,6 +37,9 @@ public final class Libc {
     /** {@code umount2}: detach now, clean up when the last user is gone. */
     public static final int MNT_DETACH = 2;
 
+    /** The same number on every architecture. Source: {@code include/uapi/asm-generic/unistd.h}. */
+    private static final int SYS_PIDFD_OPEN = 434;
+
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
@@ -104,6 +107,10 @@ public final class Libc {
         int dup(int fd);
 
         int dup2(int from, int to);
+
+        long syscall(long number, long first, long second);
+
+        int chdir(@In String path);
 
         int setsid();
 
@@ -293,7 +300,7 @@ public final class Libc {
     /**
      * Waits until {@code fd} has something to read: {@code poll}. A signal starts the wait anew.
      *
-     * @param timeoutMillis longest wait, {@code >= 0}
+     * @param timeoutMillis longest wait; negative for no limit
      * @return false when the time passed first
      */
     public static boolean awaitReadable(int fd, int timeoutMillis) throws NativeException {
@@ -319,6 +326,31 @@ public final class Libc {
     /** {@code dup2}: makes {@code to} another descriptor of the file that {@code from} is, closing what it was. */
     public static void dup2(int from, int to) throws NativeException {
         check("dup2", CALLS.dup2(from, to));
+    }
+
+    /**
+     * Returns when a process has ended, whosever child it is and whether or not its parent has noticed; at once when
+     * there is none.
+     */
+    public static void awaitExit(long pid) throws NativeException {
+        int fd = (int) CALLS.syscall(SYS_PIDFD_OPEN, pid, 0);
+        if (fd < 0) {
+            int errno = errno();
+            if (errno == Errno.ESRCH) {
+                return;
+            }
+            throw new NativeException("pidfd_open " + pid, errno);
+        }
+        try {
+            awaitReadable(fd, -1);
+        } finally {
+            check("close", close(fd));
+        }
+    }
+
+    /** {@code chdir}, behind Java's back: relative paths of {@code java.nio} still start where the process started. */
+    public static void chdir(String path) throws NativeException {
+        check("chdir " + path, CALLS.chdir(path));
     }
 
     /** {@code setsid}: leaves the terminal and its process group, so that Ctrl-C there does not reach us. */

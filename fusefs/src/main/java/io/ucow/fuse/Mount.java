@@ -110,9 +110,7 @@ public final class Mount {
      * @throws IOException if it could not be unmounted, or is still visible in another mount namespace and served there
      */
     public void unmount() throws IOException {
-        // Somebody may have unmounted it from outside and mounted another one in its place.
-        boolean attached =
-                Mounts.ucowMountAt(directory).filter(m -> m.device() == device).isPresent();
+        boolean attached = isAttached();
         if (attached && isLive()) {
             unmountAttached();
         } else if (attached) {
@@ -137,6 +135,21 @@ public final class Mount {
                 throw e;
             }
         }
+    }
+
+    /**
+     * Takes the mount out of the directory tree at once, in use or not. Whoever has a file open is served until he
+     * closes it, which {@link #awaitUnmount} waits for. Does nothing if the mount is gone already.
+     */
+    public void unmountLazily() throws IOException {
+        if (isAttached()) {
+            Mounts.detach(directory);
+        }
+    }
+
+    /** False when somebody unmounted it from outside, and perhaps mounted another one in its place. */
+    private boolean isAttached() throws IOException {
+        return Mounts.ucowMountAt(directory).filter(m -> m.device() == device).isPresent();
     }
 
     /** Returns when the mount is gone, by whomever, and every request has been answered. */
