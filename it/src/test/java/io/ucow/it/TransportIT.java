@@ -321,6 +321,21 @@ class TransportIT {
         mount.awaitUnmount();
     }
 
+    /** An administrator's last resort against a stuck daemon: the session ends, the directory stays mounted, dead. */
+    @ParameterizedTest
+    @MethodSource("transports")
+    void anAbortedConnectionEndsTheSessionAndUnmountCleansUp(String transport) throws Exception {
+        mount(transport);
+        long minor = MountInfo.at(directory).orElseThrow().device() & 0xffffffffL;
+        Path abort = Path.of("/sys/fs/fuse/connections", String.valueOf(minor), "abort");
+        assumeTrue(Files.isWritable(abort), abort + " is not there or not ours to write");
+        Files.writeString(abort, "1");
+        mount.awaitUnmount();
+        assertThat(Mounts.isDead(directory)).isTrue();
+        mount.unmount();
+        assertThat(MountInfo.at(directory)).isEmpty();
+    }
+
     @ParameterizedTest
     @MethodSource("transports")
     void requestsInFlightAreAnsweredBeforeTheMountIsGone(String transport) throws Exception {
@@ -378,6 +393,7 @@ class TransportIT {
         }
         assertThat(Mounts.isDead(directory)).isTrue();
         assertThat(Mounts.list()).extracting(MountInfo::directory).contains(directory);
+        assertThatThrownBy(() -> mount(transport)).hasMessageContaining("died");
         assertThat(Mounts.cleanDead(directory)).isTrue();
         assertThat(Mounts.isDead(directory)).isFalse();
         assertThat(Mounts.list()).extracting(MountInfo::directory).doesNotContain(directory);
