@@ -68,9 +68,7 @@ class TransportIT {
 
     @BeforeEach
     void devices() throws IOException {
-        boolean required = List.of(System.getProperty("ucow.it.require", "").split(",", -1))
-                .contains("fuse");
-        assumeTrue(required || Files.isWritable(Path.of("/dev/fuse")), "/dev/fuse is missing or not ours to open");
+        Requirements.fuse();
         directory = Files.createDirectory(temp.resolve("a mount"));
         first = new FileDevice(temp.resolve("first.img"), SIZE, CHUNK);
         second = new FileDevice(temp.resolve("second.img"), ODD_SIZE, 4096);
@@ -236,7 +234,7 @@ class TransportIT {
     @ParameterizedTest
     @MethodSource("transports")
     void factsAreExtendedAttributes(String transport) throws IOException {
-        assumeTrue(Files.isExecutable(Path.of("/usr/bin/getfattr")), "getfattr (package attr) is not installed");
+        Requirements.tools("getfattr");
         mount(transport);
         assertThat(run("getfattr", "--absolute-names", "--only-values", "-n", "user.ucow.base", vm1().toString()).said)
                 .isEqualTo("/images/b\u00e4se");
