@@ -47,6 +47,7 @@ public final class Libc {
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
+    private static final int AT_STATX_FORCE_SYNC = 0x2000;
     private static final int MFD_CLOEXEC = 1;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
@@ -200,13 +201,16 @@ public final class Libc {
     }
 
     /**
-     * What {@code statx} says of {@code path}, symbolic links followed.
+     * What {@code statx} says of {@code path}, symbolic links followed, and whoever serves the file system is asked: an
+     * answer from the kernel's cache would not tell that a FUSE daemon has died.
      *
      * @throws NativeException {@code ENOTCONN} when it lies on a FUSE mount that no process serves any more
      */
     public static FileStatus statx(Path path) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), 0, Statx.STATX_BASIC_STATS, status));
+        check(
+                "statx " + path,
+                CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.STATX_BASIC_STATS, status));
         return Statx.decode(status);
     }
 
