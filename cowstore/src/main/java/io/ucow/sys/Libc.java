@@ -19,13 +19,17 @@ import jnr.ffi.types.u_int32_t;
  *
  * <p>Methods of the request path return {@code -errno} instead of throwing, so that they allocate nothing; the others
  * throw {@link NativeException}. Constants: {@code include/uapi/asm-generic/fcntl.h}, {@code linux/falloc.h},
- * {@code linux/fs.h}.
+ * {@code linux/fs.h}, {@code linux/inotify.h}.
  */
 public final class Libc {
     public static final int O_RDONLY = 0;
     public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
+
+    static final int SEEK_END = 2;
+    static final int SEEK_DATA = 3;
+    static final int SEEK_HOLE = 4;
 
     public static final int FALLOC_FL_KEEP_SIZE = 0x01;
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
@@ -37,11 +41,14 @@ public final class Libc {
     /** {@code umount2}: detach now, clean up when the last user is gone. */
     public static final int MNT_DETACH = 2;
 
+    /** The same number on every architecture. Source: {@code include/uapi/asm-generic/unistd.h}. */
+    private static final int SYS_PIDFD_OPEN = 434;
+
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
+    private static final int AT_STATX_FORCE_SYNC = 0x2000;
     private static final int MFD_CLOEXEC = 1;
-    private static final int SEEK_END = 2;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
     private static final int MADV_NOHUGEPAGE = 15;
@@ -104,6 +111,10 @@ public final class Libc {
         int dup(int fd);
 
         int dup2(int from, int to);
+
+        long syscall(long number, long first, long second);
+
+        int chdir(@In String path);
 
         int setsid();
 
@@ -177,12 +188,10 @@ public final class Libc {
         return r < 0 && errno() == Errno.EINTR ? 0 : result(r);
     }
 
-    static long seekEnd(int fd, String name) throws NativeException {
-        long end = CALLS.lseek(fd, 0, SEEK_END);
-        if (end < 0) {
-            throw new NativeException("lseek " + name, errno());
-        }
-        return end;
+    /** {@code lseek}. @return the new position or {@code -errno}: {@code ENXIO} when no data or hole follows */
+    static long seek(int fd, long offset, int whence) {
+        long position = CALLS.lseek(fd, offset, whence);
+        return position < 0 ? -errno() : position;
     }
 
     static FileStatus statx(int fd, String name) throws NativeException {
@@ -192,13 +201,16 @@ public final class Libc {
     }
 
     /**
-     * What {@code statx} says of {@code path}, symbolic links followed.
+     * What {@code statx} says of {@code path}, symbolic links followed, and whoever serves the file system is asked: an
+     * answer from the kernel's cache would not tell that a FUSE daemon has died.
      *
      * @throws NativeException {@code ENOTCONN} when it lies on a FUSE mount that no process serves any more
      */
     public static FileStatus statx(Path path) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), 0, Statx.STATX_BASIC_STATS, status));
+        check(
+                "statx " + path,
+                CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.STATX_BASIC_STATS, status));
         return Statx.decode(status);
     }
 
@@ -293,7 +305,7 @@ public final class Libc {
     /**
      * Waits until {@code fd} has something to read: {@code poll}. A signal starts the wait anew.
      *
-     * @param timeoutMillis longest wait, {@code >= 0}
+     * @param timeoutMillis longest wait; negative for no limit
      * @return false when the time passed first
      */
     public static boolean awaitReadable(int fd, int timeoutMillis) throws NativeException {
@@ -319,6 +331,31 @@ public final class Libc {
     /** {@code dup2}: makes {@code to} another descriptor of the file that {@code from} is, closing what it was. */
     public static void dup2(int from, int to) throws NativeException {
         check("dup2", CALLS.dup2(from, to));
+    }
+
+    /**
+     * Returns when a process has ended, whosever child it is and whether or not its parent has noticed; at once when
+     * there is none.
+     */
+    public static void awaitExit(long pid) throws NativeException {
+        int fd = (int) CALLS.syscall(SYS_PIDFD_OPEN, pid, 0);
+        if (fd < 0) {
+            int errno = errno();
+            if (errno == Errno.ESRCH) {
+                return;
+            }
+            throw new NativeException("pidfd_open " + pid, errno);
+        }
+        try {
+            awaitReadable(fd, -1);
+        } finally {
+            check("close", close(fd));
+        }
+    }
+
+    /** {@code chdir}, behind Java's back: relative paths of {@code java.nio} still start where the process started. */
+    public static void chdir(String path) throws NativeException {
+        check("chdir " + path, CALLS.chdir(path));
     }
 
     /** {@code setsid}: leaves the terminal and its process group, so that Ctrl-C there does not reach us. */

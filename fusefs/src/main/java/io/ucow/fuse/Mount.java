@@ -6,6 +6,8 @@ import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -41,6 +43,28 @@ public final class Mount {
         this.device = device;
         this.files = List.copyOf(files);
         this.ended = ended;
+    }
+
+    /**
+     * For transports: {@code directory} without symbolic links, if it can be mounted on.
+     *
+     * @throws java.nio.file.NoSuchFileException if it does not exist
+     * @throws IOException in words for a user, if it is not a directory, not empty, or a mount whose process has died
+     */
+    public static Path checkedDirectory(Path directory) throws IOException {
+        if (Mounts.isDead(directory)) {
+            throw new IOException(directory + " is a mount whose process has died: unmount it first");
+        }
+        Path real = directory.toRealPath();
+        if (!Files.isDirectory(real)) {
+            throw new IOException(directory + " is not a directory");
+        }
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(real)) {
+            if (entries.iterator().hasNext()) {
+                throw new IOException(directory + " is not empty: a mount would hide what is in it");
+            }
+        }
+        return real;
     }
 
     /**
@@ -110,9 +134,7 @@ public final class Mount {
      * @throws IOException if it could not be unmounted, or is still visible in another mount namespace and served there
      */
     public void unmount() throws IOException {
-        // Somebody may have unmounted it from outside and mounted another one in its place.
-        boolean attached =
-                Mounts.ucowMountAt(directory).filter(m -> m.device() == device).isPresent();
+        boolean attached = isAttached();
         if (attached && isLive()) {
             unmountAttached();
         } else if (attached) {
@@ -137,6 +159,21 @@ public final class Mount {
                 throw e;
             }
         }
+    }
+
+    /**
+     * Takes the mount out of the directory tree at once, in use or not. Whoever has a file open is served until he
+     * closes it, which {@link #awaitUnmount} waits for. Does nothing if the mount is gone already.
+     */
+    public void unmountLazily() throws IOException {
+        if (isAttached()) {
+            Mounts.detach(directory);
+        }
+    }
+
+    /** False when somebody unmounted it from outside, and perhaps mounted another one in its place. */
+    private boolean isAttached() throws IOException {
+        return Mounts.ucowMountAt(directory).filter(m -> m.device() == device).isPresent();
     }
 
     /** Returns when the mount is gone, by whomever, and every request has been answered. */

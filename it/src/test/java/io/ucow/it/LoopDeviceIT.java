@@ -25,6 +25,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -210,6 +212,28 @@ class LoopDeviceIT {
         assertThat(isAttached(device)).isFalse();
     }
 
+    /** The partition is made by hand, so that this needs no kernel that reads partition tables. */
+    @Test
+    void deviceWithAMountedPartitionIsRefused() throws Exception {
+        Requirements.tools("addpart", "mkfs.ext4");
+        Requirements.fileSystem("ext4");
+        LoopDevice device = attach(
+                zeroFile(directory.resolve("disk"), 16 * MIB),
+                LoopOptions.defaults().withPartitionScan(true));
+        Tool.of("addpart", device.path(), 1, 2048, 16384).succeed();
+        Path partition = Path.of(device.path() + "p1");
+        Tool.of("mkfs.ext4", "-q", partition).succeed();
+        try (TempMount mount = TempMount.of(partition)) {
+            assertThatThrownBy(device::detach)
+                    .isInstanceOf(LoopBusyException.class)
+                    .hasMessageContaining("mounted on " + mount.root());
+        }
+
+        device.detach();
+
+        assertThat(partition).doesNotExist();
+    }
+
     @Test
     void openDeviceIsRefusedAfterTheWaitAndStays() throws Exception {
         LoopDevice device = attach(randomFile("disk", MIB), LoopOptions.defaults());
@@ -245,6 +269,28 @@ class LoopDeviceIT {
 
         assertThat(isAttached(device)).isFalse();
         assertThat(readBlock(file, 40960)).isEqualTo(block);
+    }
+
+    /** A child has copies of our descriptors from its fork to its exec, and udev opens what has changed. */
+    @Test
+    void childrenAndPassingOpenersDoNotKeepTheDevice() throws Exception {
+        Path file = randomFile("disk", MIB);
+        AtomicBoolean done = new AtomicBoolean();
+        AtomicReference<Path> passed = new AtomicReference<>(Path.of("/dev/null"));
+        CompletableFuture<Void> children =
+                repeatUntil(done, () -> Tool.of("true").succeed());
+        CompletableFuture<Void> openers = repeatUntil(done, () -> openBriefly(passed.get()));
+        try {
+            for (int i = 0; i < 50; i++) {
+                LoopDevice device = attach(file, LoopOptions.defaults());
+                passed.set(device.path());
+                device.detach();
+                assertThat(isAttached(device)).isFalse();
+            }
+        } finally {
+            done.set(true);
+            CompletableFuture.allOf(children, openers).join();
+        }
     }
 
     @Test
@@ -387,6 +433,30 @@ class LoopDeviceIT {
         } catch (NativeException e) {
             assertThat(e.errno()).isEqualTo(Errno.ENXIO);
             return false;
+        }
+    }
+
+    private interface Action {
+        void run() throws Exception;
+    }
+
+    private static CompletableFuture<Void> repeatUntil(AtomicBoolean done, Action action) {
+        return CompletableFuture.runAsync(() -> {
+            try {
+                while (!done.get()) {
+                    action.run();
+                }
+            } catch (Exception e) {
+                throw new AssertionError(e);
+            }
+        });
+    }
+
+    private static void openBriefly(Path node) throws IOException {
+        try {
+            NativeFile.open(node, Libc.O_RDONLY).close();
+        } catch (NativeException e) {
+            assertThat(e.errno()).as("of a device being torn down").isEqualTo(Errno.ENXIO);
         }
     }
 

@@ -44,18 +44,25 @@ final class LoopSysfs {
         return states;
     }
 
-    /** What is attached to {@code /dev/loop<number>} now; empty when nothing is. */
+    /** What is attached to {@code /dev/loop<number>} now; empty when nothing is, or not yet or no longer all of it. */
     Optional<LoopState> read(int number) throws IOException {
-        Path device = blockDevices.resolve("loop" + number);
+        Path device = directory(number);
+        IOException failure = null;
         for (int i = 0; i < MAX_READS; i++) {
-            long before = diskSequence(device);
-            Optional<LoopState> state = readOnce(number, device, before);
-            // A detach or attach in between would have mixed two attachments into one state.
-            if (diskSequence(device) == before) {
-                return state;
+            try {
+                long before = diskSequence(device);
+                LoopState state = readOnce(number, device, before);
+                // A detach or attach in between would have mixed two attachments into one state.
+                if (diskSequence(device) == before) {
+                    return Optional.of(state);
+                }
+            } catch (NoSuchFileException e) {
+                return Optional.empty(); // all attributes are there exactly while a file is attached
+            } catch (IOException e) {
+                failure = e; // ENODEV, if the attribute is just being removed
             }
         }
-        throw new IOException(device + ": attached and detached " + MAX_READS + " times while being read");
+        throw failure != null ? failure : new IOException(device + ": never the same while being read");
     }
 
     /** The directory of the device's own attributes, whether anything is attached or not. */
@@ -77,34 +84,25 @@ final class LoopSysfs {
         return numbers;
     }
 
-    private static Optional<LoopState> readOnce(int number, Path device, long diskSequence) throws IOException {
+    private static LoopState readOnce(int number, Path device, long diskSequence) throws IOException {
         Path loop = device.resolve("loop");
-        try {
-            String backing = text(loop.resolve("backing_file"));
-            boolean deleted = backing.endsWith(DELETED_SUFFIX);
-            LoopOptions options = new LoopOptions(
-                    number(device.resolve("ro")) != 0,
-                    number(loop.resolve("dio")) != 0,
-                    number(loop.resolve("partscan")) != 0,
-                    (int) number(device.resolve("queue/logical_block_size")),
-                    number(loop.resolve("autoclear")) != 0);
-            return Optional.of(new LoopState(
-                    number,
-                    diskSequence,
-                    deleted ? backing.substring(0, backing.length() - DELETED_SUFFIX.length()) : backing,
-                    deleted,
-                    number(loop.resolve("offset")),
-                    number(loop.resolve("sizelimit")),
-                    number(device.resolve("size")) * SECTOR_BYTES,
-                    options));
-        } catch (IOException e) {
-            // The loop directory exists while a file is attached. It may have gone during any of the reads, and they
-            // fail with ENODEV then rather than with a missing file.
-            if (Files.notExists(loop)) {
-                return Optional.empty();
-            }
-            throw e;
-        }
+        String backing = text(loop.resolve("backing_file"));
+        boolean deleted = backing.endsWith(DELETED_SUFFIX);
+        LoopOptions options = new LoopOptions(
+                number(device.resolve("ro")) != 0,
+                number(loop.resolve("dio")) != 0,
+                number(loop.resolve("partscan")) != 0,
+                (int) number(device.resolve("queue/logical_block_size")),
+                number(loop.resolve("autoclear")) != 0);
+        return new LoopState(
+                number,
+                diskSequence,
+                deleted ? backing.substring(0, backing.length() - DELETED_SUFFIX.length()) : backing,
+                deleted,
+                number(loop.resolve("offset")),
+                number(loop.resolve("sizelimit")),
+                number(device.resolve("size")) * SECTOR_BYTES,
+                options);
     }
 
     private static long diskSequence(Path device) throws IOException {

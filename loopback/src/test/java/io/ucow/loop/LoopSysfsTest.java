@@ -104,6 +104,15 @@ class LoopSysfsTest {
     }
 
     @Test
+    void halfAttachedDeviceIsNotListed() throws IOException {
+        device(0, 1);
+        attach(0, "/a");
+        Files.delete(block.resolve("loop0/loop/dio"));
+
+        assertThat(sysfs.list()).isEmpty();
+    }
+
+    @Test
     void kernelWithoutDiskSequenceHasZero() throws IOException {
         device(0, 1);
         attach(0, "/a");

@@ -143,6 +143,15 @@ final class Recovery implements AutoCloseable {
         return freed;
     }
 
+    /** Storage in slots that nothing owns: left by a session that was killed, given back when the store is opened. */
+    long leakedBytes() throws IOException {
+        long[] leaked = new long[1];
+        int shift = geometry.chunkShift();
+        slots.forEachFreeRun(
+                fileSize >>> shift, (slot, count) -> leaked[0] += file.dataBytes(slot << shift, count << shift));
+        return leaked[0];
+    }
+
     /** Journal records that were applied. */
     long replayedRecords() {
         return replayedRecords;

@@ -29,7 +29,7 @@ import java.util.UUID;
 public final class UcowFormat implements ExceptionStoreProvider {
     /** Where the journal starts; the space before it, behind the superblocks, is for later versions. */
     private static final long JOURNAL_OFFSET = 64 << 10;
-    /** 4 MiB of journal: 8 GiB of first writes at 64 KiB chunks before the first checkpoint. */
+    /** 4 MiB of journal: 2 GiB of first writes at 32 KiB chunks before the first checkpoint. */
     private static final long JOURNAL_RECORDS = 128 << 10;
     /** Problems that {@code check} lists before it stops: a wrecked map would name millions. */
     private static final int MAX_PROBLEMS = 1000;
@@ -100,7 +100,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
         try (Recovery recovery = new Recovery(file, bootId, collect)) {
             return new CheckReport(
                     found,
-                    0,
+                    recovery.leakedBytes(),
                     recovery.table().alteredChunks() + recovery.table().zeroChunks());
         } catch (CorruptStoreException e) {
             found.add(e.getMessage());

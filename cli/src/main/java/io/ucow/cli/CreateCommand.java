@@ -1,0 +1,64 @@
+package io.ucow.cli;
+
+import io.ucow.store.CreateOptions;
+import io.ucow.store.Images;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code ucow create}: a new image, empty, over a base. */
+@Command(
+        name = "create",
+        description = "Create an image: a private copy-on-write disk over a read-only base.",
+        mixinStandardHelpOptions = true)
+final class CreateCommand implements Callable<Integer> {
+    @Option(
+            names = {"-b", "--base"},
+            paramLabel = "BASE",
+            description = "Raw image or block device behind it, never written. Without one the disk starts as zeros.")
+    private Path base;
+
+    @Option(
+            names = "--size",
+            converter = SizeConverter.class,
+            paramLabel = "SIZE",
+            description = "Capacity, such as 20G. Default: that of the base. Beyond the base's end the disk has zeros.")
+    private Long size;
+
+    @Option(
+            names = "--chunk",
+            converter = SizeConverter.class,
+            paramLabel = "SIZE",
+            defaultValue = "32K",
+            description = "Unit of copying, a power of two from 4K to 1M. Default: ${DEFAULT-VALUE}.")
+    private long chunk;
+
+    @Option(
+            names = {"-f", "--format"},
+            paramLabel = "FORMAT",
+            defaultValue = CreateOptions.DEFAULT_FORMAT,
+            description = "Format of the image, one that 'ucow plugins' lists. Default: ${DEFAULT-VALUE}.")
+    private String format;
+
+    @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
+    private Path image;
+
+    @Override
+    public Integer call() throws IOException {
+        if (base != null) {
+            ImageFiles.requireBase(base);
+        }
+        Images.create(new CreateOptions(
+                image,
+                Optional.ofNullable(base),
+                size == null ? OptionalLong.empty() : OptionalLong.of(size),
+                (int) Math.min(chunk, Integer.MAX_VALUE),
+                format));
+        return ExitCodes.OK;
+    }
+}

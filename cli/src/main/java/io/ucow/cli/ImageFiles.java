@@ -1,0 +1,36 @@
+package io.ucow.cli;
+
+import io.ucow.store.UnsupportedFormatException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+
+/** The mistakes with file names that everybody makes first, answered with what to do about them. */
+final class ImageFiles {
+    private ImageFiles() {}
+
+    /** @throws IOException if there is no file at all, or a directory */
+    static void requireImage(Path image) throws IOException {
+        if (Files.notExists(image)) {
+            throw new NoSuchFileException(
+                    image.toString(), null, "no such image; make it with: ucow create --base BASE " + image);
+        }
+        requireNoDirectory(image, "an image");
+    }
+
+    /** @throws IOException if there is no file at all, or a directory */
+    static void requireBase(Path base) throws IOException {
+        if (Files.notExists(base)) {
+            throw new NoSuchFileException(
+                    base.toString(), null, "no such base; name a raw disk image or a block device");
+        }
+        requireNoDirectory(base, "a base");
+    }
+
+    private static void requireNoDirectory(Path path, String wanted) throws IOException {
+        if (Files.isDirectory(path)) {
+            throw new UnsupportedFormatException(path + ": is a directory, not " + wanted);
+        }
+    }
+}

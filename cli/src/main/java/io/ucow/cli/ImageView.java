@@ -1,0 +1,89 @@
+package io.ucow.cli;
+
+import io.ucow.cli.daemon.CanonicalPath;
+import io.ucow.cli.daemon.Daemons;
+import io.ucow.cli.text.ImageJson;
+import io.ucow.cli.text.LineSink;
+import io.ucow.store.CowDevice;
+import io.ucow.store.ImageInfo;
+import io.ucow.store.Images;
+import io.ucow.store.MapExtent;
+import io.ucow.store.table.DeviceTable;
+import io.ucow.store.table.TablePrinter;
+import io.ucow.store.table.Target;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/** An image to look at: through the daemon that has it open, or else the file itself, read-only. */
+interface ImageView {
+    /** What is known of it. */
+    ImageInfo info() throws IOException;
+
+    /** Passes each run of it on, in order, without gaps. */
+    void forEachExtent(Consumer<MapExtent> visitor) throws IOException;
+
+    /** Passes each line of its device's table on. */
+    void forEachTableLine(Consumer<String> visitor) throws IOException;
+
+    /**
+     * The image that {@code path} means: an image, or what it is served as, a file in a mount or a loop device.
+     *
+     * @throws IOException if there is none
+     */
+    static ImageView of(Path path) throws IOException {
+        Daemons daemons = Daemons.ofUser();
+        Optional<Daemons.Found> found = daemons.find(path);
+        if (found.isPresent() && !found.get().file().images().isEmpty()) {
+            List<Path> images = found.get().file().images();
+            Path canonical = CanonicalPath.of(path);
+            return new Served(daemons, found.get(), images.contains(canonical) ? canonical : images.get(0));
+        }
+        ImageFiles.requireImage(path);
+        return new Closed(path);
+    }
+
+    /** One that a daemon has open. */
+    record Served(Daemons daemons, Daemons.Found found, Path image) implements ImageView {
+        @Override
+        public ImageInfo info() throws IOException {
+            return ImageJson.toInfo(daemons.info(found.daemon(), image));
+        }
+
+        @Override
+        public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
+            daemons.map(found.daemon(), image, json -> visitor.accept(ImageJson.toExtent(json)));
+        }
+
+        @Override
+        public void forEachTableLine(Consumer<String> visitor) throws IOException {
+            daemons.table(found, visitor);
+        }
+    }
+
+    /** One that no daemon of this user has open. */
+    record Closed(Path image) implements ImageView {
+        @Override
+        public ImageInfo info() throws IOException {
+            return Images.info(image);
+        }
+
+        @Override
+        public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
+            try (CowDevice device = Images.open(image, true)) {
+                device.forEachExtent(visitor);
+            }
+        }
+
+        @Override
+        public void forEachTableLine(Consumer<String> visitor) throws IOException {
+            try (CowDevice device = Images.open(image, true)) {
+                String ident = image.getFileName().toString();
+                DeviceTable table = new DeviceTable(ident, List.of(Target.Cow.of(ident, device.info())));
+                new TablePrinter(new LineSink(visitor), false).printSplit(table, cow -> device::forEachExtent);
+            }
+        }
+    }
+}

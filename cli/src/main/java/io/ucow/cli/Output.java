@@ -1,0 +1,39 @@
+package io.ucow.cli;
+
+import com.grack.nanojson.JsonWriter;
+import java.io.PrintWriter;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code --json}, and where results go; a mixin of every verb that prints some. */
+final class Output {
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec mixee;
+
+    @Option(names = "--json", description = "Print JSON instead of text.")
+    private boolean json;
+
+    /** True if the user asked for JSON. */
+    boolean isJson() {
+        return json;
+    }
+
+    /** Prints a JSON value, indented, and a line feed. */
+    void json(Object value) {
+        StringBuilder text = new StringBuilder();
+        JsonWriter.indent("  ").on(text).value(value).done();
+        text(text.append('\n').toString());
+    }
+
+    /** Prints text as it is. */
+    void text(String text) {
+        writer().print(text);
+        writer().flush();
+    }
+
+    /** Standard output, for results too long to hold. */
+    PrintWriter writer() {
+        return mixee.commandLine().getOut();
+    }
+}

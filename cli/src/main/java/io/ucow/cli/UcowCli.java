@@ -1,0 +1,84 @@
+package io.ucow.cli;
+
+import java.io.PrintWriter;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+/** The command line, {@code bin/ucow VERB}. Each verb is a class of its own. */
+@Command(
+        name = "ucow",
+        description = "Copy-on-write block devices in user space: private disks over a shared base image.",
+        synopsisSubcommandLabel = "VERB",
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class,
+        subcommands = {
+            CreateCommand.class,
+            MountCommand.class,
+            UnmountCommand.class,
+            AttachCommand.class,
+            DetachCommand.class,
+            ListCommand.class,
+            StatusCommand.class,
+            InfoCommand.class,
+            MapCommand.class,
+            TableCommand.class,
+            CheckCommand.class,
+            PluginsCommand.class,
+            DaemonCommand.class
+        },
+        commandListHeading = "%nVerbs:%n",
+        footer = {"", "Each verb explains itself: ucow VERB --help. Sizes take the suffixes K, M, G, T, P and E."})
+public final class UcowCli implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    @Option(
+            names = {"-v", "--verbose"},
+            scope = ScopeType.INHERIT,
+            description = "Say more when something fails.")
+    private boolean verbose;
+
+    /** Runs the command and ends the process with its exit code. */
+    public static void main(String[] arguments) {
+        Logging.toStandardError();
+        System.exit(commandLine().execute(arguments));
+    }
+
+    /** A command line that reports as {@link ErrorLine} and {@link ExitCodes} say. */
+    static CommandLine commandLine() {
+        return new CommandLine(new UcowCli())
+                .setParameterExceptionHandler(UcowCli::onUsageError)
+                .setExecutionExceptionHandler(UcowCli::onFailure);
+    }
+
+    /** No verb was given. */
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "which verb?");
+    }
+
+    private static int onUsageError(ParameterException error, String[] arguments) {
+        CommandLine command = error.getCommandLine();
+        command.getErr()
+                .println("ucow: " + ErrorLine.joined(error.getMessage()) + " (see: "
+                        + command.getCommandSpec().qualifiedName() + " --help)");
+        return command.getCommandSpec().exitCodeOnInvalidInput();
+    }
+
+    private static int onFailure(Exception failure, CommandLine command, ParseResult parsed) {
+        PrintWriter err = command.getErr();
+        err.println("ucow: " + ErrorLine.of(failure));
+        UcowCli root = (UcowCli) command.getCommandSpec().root().userObject();
+        if (root.verbose) {
+            failure.printStackTrace(err);
+        }
+        boolean check = command.getCommand() instanceof CheckCommand;
+        return check ? ExitCodes.FAILURE : ExitCodes.of(failure);
+    }
+}

@@ -1,0 +1,81 @@
+package io.ucow.cli.daemon;
+
+import com.grack.nanojson.JsonArray;
+import com.grack.nanojson.JsonObject;
+import io.ucow.sys.Libc;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The daemon's end of the pipes that {@link StartedDaemon} draws. */
+public final class DaemonMain {
+    private static final Logger LOG = LoggerFactory.getLogger(DaemonMain.class);
+
+    private DaemonMain() {}
+
+    /**
+     * Serves until the mount is gone.
+     *
+     * @param in from the command that started this process
+     * @param out to it; closed when it needs this process no more
+     * @return the process's exit code
+     */
+    public static int run(InputStream in, PrintStream out, Function<Throwable, RemoteException> toError)
+            throws IOException, InterruptedException {
+        BufferedReader lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8));
+        Daemon daemon;
+        try {
+            MountSpec spec = MountSpec.fromJson(lines.readLine());
+            Libc.setsid();
+            daemon = Daemon.start(spec, RunDirectory.ofUser(), toError);
+            Libc.chdir("/"); // no sooner: a table's relative paths start from the command's directory
+        } catch (IOException | RuntimeException e) {
+            LOG.info("not started", e);
+            RemoteException error = toError.apply(e);
+            Replies.error(out, error);
+            return error.exitCode();
+        }
+        confirm(daemon, lines, out, toError);
+        daemon.awaitEnd();
+        return 0;
+    }
+
+    /** Tells the command that the files can be used, and hears from it whether that is good for anything. */
+    private static void confirm(
+            Daemon daemon, BufferedReader lines, PrintStream out, Function<Throwable, RemoteException> toError) {
+        try {
+            Replies.done(out, filesOf(daemon));
+            String line = lines.readLine();
+            if (line == null) {
+                LOG.warn("the command that started this daemon is gone or has failed");
+                daemon.stopWhenUnused();
+                return;
+            }
+            String loop = Replies.parse(line).getObject("item").getString("loop");
+            if (loop != null) {
+                daemon.attachedAs(Path.of(loop));
+            }
+            Replies.done(out, new JsonObject());
+            out.close();
+        } catch (IOException | RuntimeException e) {
+            LOG.error("cannot go on", e);
+            Replies.error(out, toError.apply(e));
+            daemon.stopWhenUnused();
+        }
+    }
+
+    private static JsonObject filesOf(Daemon daemon) {
+        JsonArray files = new JsonArray();
+        daemon.files().forEach(f -> files.add(f.toString()));
+        JsonObject result = new JsonObject();
+        result.put("files", files);
+        return result;
+    }
+}

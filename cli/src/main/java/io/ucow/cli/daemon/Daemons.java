@@ -1,0 +1,183 @@
+package io.ucow.cli.daemon;
+
+import com.grack.nanojson.JsonObject;
+import io.ucow.fuse.Mounts;
+import io.ucow.loop.LoopBusyException;
+import io.ucow.loop.LoopControl;
+import io.ucow.loop.LoopDevice;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What commands do with daemons: find them, ask them, end them, and clean up after those that died.
+ *
+ * <p>Threading: stateless but for the run directory.
+ */
+public final class Daemons {
+    private static final Logger LOG = LoggerFactory.getLogger(Daemons.class);
+
+    private final RunDirectory run;
+
+    /**
+     * A device and who serves it.
+     *
+     * @param daemon alive when it was looked for
+     * @param file one of its files
+     */
+    public record Found(DaemonState daemon, ServedFile file) {}
+
+    public Daemons(RunDirectory run) {
+        this.run = run;
+    }
+
+    /** Those of this user, for commands. */
+    public static Daemons ofUser() throws IOException {
+        return new Daemons(RunDirectory.ofUser());
+    }
+
+    /** The living daemon that serves an image, a file in a mount or a loop device, and the file it shows that as. */
+    public Optional<Found> find(Path path) throws IOException {
+        Path canonical = CanonicalPath.of(path);
+        for (DaemonState daemon : living()) {
+            Optional<ServedFile> file = daemon.find(canonical);
+            if (file.isPresent()) {
+                return Optional.of(new Found(daemon, file.get()));
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** The living daemon that is mounted at a directory. */
+    public Optional<DaemonState> at(Path dir) throws IOException {
+        Path canonical = CanonicalPath.of(dir);
+        return living().stream().filter(d -> d.dir().equals(canonical)).findFirst();
+    }
+
+    /** Those that can be asked. */
+    public List<DaemonState> living() throws IOException {
+        List<DaemonState> living = new ArrayList<>();
+        for (DaemonState daemon : run.states()) {
+            if (daemon.ready() && daemon.isAlive()) {
+                living.add(daemon);
+            }
+        }
+        return living;
+    }
+
+    /** Passes the JSON of each of a daemon's files on, as {@code ucow status} prints it. */
+    public void status(DaemonState daemon, Consumer<JsonObject> items) throws IOException {
+        ask(daemon, request(Requests.STATUS), items);
+    }
+
+    /** What a daemon knows of an image it serves. */
+    public JsonObject info(DaemonState daemon, Path image) throws IOException {
+        JsonObject request = request(Requests.INFO);
+        request.put("image", image.toString());
+        return ask(daemon, request, item -> {});
+    }
+
+    /** Passes the JSON of each extent of an image on. */
+    public void map(DaemonState daemon, Path image, Consumer<JsonObject> items) throws IOException {
+        JsonObject request = request(Requests.MAP);
+        request.put("image", image.toString());
+        ask(daemon, request, items);
+    }
+
+    /** Passes each line of the device's table on. */
+    public void table(Found device, Consumer<String> lines) throws IOException {
+        JsonObject request = request(Requests.TABLE);
+        request.put("name", device.file().name());
+        ask(device.daemon(), request, item -> lines.accept(item.getString("line")));
+    }
+
+    /** Ends a daemon. On return it is unmounted and gone; if its files are in use, nothing has changed. */
+    public void stop(DaemonState daemon) throws IOException {
+        ask(daemon, request(Requests.STOP), item -> {});
+        daemon.process().awaitEnd();
+    }
+
+    private static JsonObject request(String verb) {
+        JsonObject request = new JsonObject();
+        request.put("do", verb);
+        return request;
+    }
+
+    private JsonObject ask(DaemonState daemon, JsonObject request, Consumer<JsonObject> items) throws IOException {
+        try (ControlClient client = ControlClient.connect(run, daemon)) {
+            return client.ask(request, items);
+        }
+    }
+
+    /** The dead daemon, not cleaned up yet, that served a path or was mounted there. */
+    public Optional<DaemonState> findDead(Path path) throws IOException {
+        Path canonical = CanonicalPath.of(path);
+        for (DaemonState daemon : run.states()) {
+            boolean meant =
+                    daemon.dir().equals(canonical) || daemon.find(canonical).isPresent();
+            if (meant && !daemon.isAlive()) {
+                return Optional.of(daemon);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** Cleans up after every daemon that died. What is still in use stays, with a warning that says by whom. */
+    public void cleanDead() throws IOException {
+        for (DaemonState daemon : run.states()) {
+            try {
+                cleanIfDead(daemon);
+            } catch (LoopBusyException e) {
+                LOG.warn(
+                        "left over from a daemon that died: {}; end that, then: ucow unmount {}",
+                        e.getMessage(),
+                        daemon.dir());
+            }
+        }
+    }
+
+    /**
+     * Removes what is left of a daemon, if it is dead: its loop devices, its mount, its files in the run directory.
+     *
+     * @throws LoopBusyException if a loop device is in use; it stays, and all the rest
+     */
+    public void cleanIfDead(DaemonState daemon) throws IOException {
+        if (daemon.isAlive()) {
+            return;
+        }
+        try (Closeable lock = run.lock()) {
+            LOG.trace("cleaning under {}", lock);
+            if (!run.states().contains(daemon)) {
+                return; // somebody else was faster, and its successor may be there
+            }
+            for (ServedFile file : daemon.files()) {
+                if (file.loop().isPresent()) {
+                    detachLoop(daemon, file);
+                }
+            }
+            Mounts.cleanDead(daemon.dir());
+            run.remove(daemon.id());
+            LOG.info(
+                    "cleaned up after dead daemon pid={} dir={}",
+                    daemon.process().pid(),
+                    daemon.dir());
+        }
+    }
+
+    /**
+     * Detaches the loop device on a file.
+     *
+     * @throws LoopBusyException if it is in use; nothing was changed
+     */
+    public void detachLoop(DaemonState daemon, ServedFile file) throws IOException {
+        for (LoopDevice loop : LoopControl.find(daemon.dir().resolve(file.name()))) {
+            loop.detach();
+        }
+    }
+}

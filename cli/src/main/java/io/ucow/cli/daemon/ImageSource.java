@@ -1,0 +1,81 @@
+package io.ucow.cli.daemon;
+
+import io.ucow.store.CowDevice;
+import io.ucow.store.Images;
+import io.ucow.store.table.DeviceTable;
+import io.ucow.store.table.Target;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Images, each a device of its own, named after its file. */
+final class ImageSource implements DeviceSource {
+    private final List<ServedFile> files;
+    private final boolean readOnly;
+
+    private ImageSource(List<ServedFile> files, boolean readOnly) {
+        this.files = List.copyOf(files);
+        this.readOnly = readOnly;
+    }
+
+    /** @throws FileAlreadyExistsException if two images would become one file */
+    static ImageSource of(MountSpec spec) throws IOException {
+        Map<String, Path> byName = new HashMap<>();
+        List<ServedFile> files = new ArrayList<>();
+        for (Path image : spec.images()) {
+            String name = nameOf(image);
+            Path other = byName.putIfAbsent(name, image);
+            if (other != null) {
+                throw new FileAlreadyExistsException(
+                        image.toString(),
+                        null,
+                        "would be the same file '" + name + "' as " + other + "; mount it elsewhere, or rename one");
+            }
+            files.add(new ServedFile(name, List.of(CanonicalPath.of(image)), Optional.empty()));
+        }
+        return new ImageSource(files, spec.readOnly());
+    }
+
+    /** The image's name without its last extension: {@code vm1.cow} is {@code vm1}, {@code .cow} stays. */
+    static String nameOf(Path image) {
+        String name = image.getFileName().toString();
+        int dot = name.lastIndexOf('.');
+        return dot > 0 ? name.substring(0, dot) : name;
+    }
+
+    @Override
+    public List<ServedFile> files() {
+        return files;
+    }
+
+    @Override
+    public List<ServedDevice> open() throws IOException {
+        List<ServedDevice> devices = new ArrayList<>();
+        try {
+            for (ServedFile file : files) {
+                devices.add(open(file));
+            }
+            return devices;
+        } catch (IOException | RuntimeException e) {
+            Closing.after(e, devices);
+            throw e;
+        }
+    }
+
+    private ServedDevice open(ServedFile file) throws IOException {
+        Path image = file.images().get(0);
+        CowDevice device = Images.open(image, readOnly);
+        try {
+            DeviceTable table = new DeviceTable(file.name(), List.of(Target.Cow.of(file.name(), device.info())));
+            return new ServedDevice(file, device, table, List.of(new ServedDevice.Store(file.name(), image, device)));
+        } catch (IOException | RuntimeException e) {
+            Closing.after(e, List.of(device));
+            throw e;
+        }
+    }
+}

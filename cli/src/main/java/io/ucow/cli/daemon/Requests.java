@@ -1,0 +1,68 @@
+package io.ucow.cli.daemon;
+
+import com.grack.nanojson.JsonObject;
+import io.ucow.cli.text.ImageJson;
+import io.ucow.cli.text.LineSink;
+import io.ucow.store.CowDevice;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+/**
+ * What can be asked of a daemon, as the member {@code do} of a request.
+ * <pre>
+ *   status                    items: {@link FileJson} and {@link ServedDevice#stats} of each file
+ *   info   image=canonical    done:  {@link ImageJson} of the image
+ *   map    image=canonical    items: {@link ImageJson} of each extent, in order
+ *   table  name=file's name   items: {"line":"…"} of the device-mapper table
+ *   stop                      done once everything is unmounted and closed; the process ends then
+ * </pre>
+ */
+final class Requests implements ControlServer.Handler {
+    static final String STATUS = "status", INFO = "info", MAP = "map", TABLE = "table", STOP = "stop";
+
+    private final Daemon daemon;
+
+    Requests(Daemon daemon) {
+        this.daemon = daemon;
+    }
+
+    @Override
+    public JsonObject answer(JsonObject request, Consumer<JsonObject> items) throws IOException {
+        JsonObject result = new JsonObject();
+        switch (request.getString("do", "")) {
+            case STATUS -> daemon.forEachStatus(items);
+            case INFO -> result = ImageJson.of(image(request).info());
+            case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
+            case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
+            case STOP -> daemon.stop();
+            default -> throw new IOException("unknown request " + request);
+        }
+        return result;
+    }
+
+    private CowDevice image(JsonObject request) throws IOException {
+        Path image = Path.of(request.getString("image", ""));
+        for (ServedDevice device : daemon.devices()) {
+            if (device.image(image).isPresent()) {
+                return device.image(image).get();
+            }
+        }
+        throw new NoSuchFileException(image.toString(), null, "not served here");
+    }
+
+    private ServedDevice device(JsonObject request) throws IOException {
+        String name = request.getString("name", "");
+        return daemon.devices().stream()
+                .filter(d -> d.file().name().equals(name))
+                .findFirst()
+                .orElseThrow(() -> new NoSuchFileException(name, null, "not served here"));
+    }
+
+    private static JsonObject lineItem(String line) {
+        JsonObject item = new JsonObject();
+        item.put("line", line);
+        return item;
+    }
+}

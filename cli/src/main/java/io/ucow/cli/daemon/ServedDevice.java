@@ -1,0 +1,117 @@
+package io.ucow.cli.daemon;
+
+import com.grack.nanojson.JsonArray;
+import com.grack.nanojson.JsonObject;
+import io.ucow.cli.text.RecordJson;
+import io.ucow.fuse.ImageFile;
+import io.ucow.store.BlockDevice;
+import io.ucow.store.CowDevice;
+import io.ucow.store.ImageInfo;
+import io.ucow.store.table.DeviceTable;
+import io.ucow.store.table.TablePrinter;
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+
+/**
+ * One open device of a daemon, the file that shows it, and the images behind it.
+ *
+ * <p>Threading: any thread, until {@link #close}.
+ */
+final class ServedDevice implements Closeable {
+    private static final String ATTRIBUTE_PREFIX = "user.ucow.";
+
+    private final BlockDevice device;
+    private final DeviceTable table;
+    private final List<Store> stores;
+    private final ImageFile file;
+
+    /**
+     * One of the images behind a device.
+     *
+     * @param ident what the device's table calls it
+     * @param image its path, canonical
+     * @param device the image, open; closed with the device in front of it
+     */
+    record Store(String ident, Path image, CowDevice device) {}
+
+    /**
+     * @param device what to serve; this object's to close
+     * @param table the device as targets
+     */
+    ServedDevice(ServedFile file, BlockDevice device, DeviceTable table, List<Store> stores) throws IOException {
+        this.device = device;
+        this.table = table;
+        this.stores = List.copyOf(stores);
+        this.file = new ImageFile(file.name(), device, attributes());
+    }
+
+    /** The file, for a transport. */
+    ImageFile file() {
+        return file;
+    }
+
+    /** The device behind {@code image}, if that is one of this device's. */
+    Optional<CowDevice> image(Path image) {
+        return stores.stream()
+                .filter(s -> s.image().equals(image))
+                .map(Store::device)
+                .findFirst();
+    }
+
+    /** Writes the device's current table: altered runs as {@code linear}. */
+    void printTable(Appendable out) throws IOException {
+        Map<String, CowDevice> byIdent = new HashMap<>();
+        stores.forEach(s -> byIdent.put(s.ident(), s.device()));
+        new TablePrinter(out, false).printSplit(table, cow -> byIdent.get(cow.ident())::forEachExtent);
+    }
+
+    /** Counters: those of {@link io.ucow.fuse.FileStats}, and for each image those of {@code DeviceStats}. */
+    JsonObject stats() {
+        JsonObject json = new JsonObject();
+        json.put("sizeBytes", device.sizeBytes());
+        json.put("readOnly", device.isReadOnly());
+        json.putAll(RecordJson.of(file.stats()));
+        JsonArray images = new JsonArray();
+        for (Store store : stores) {
+            JsonObject image = new JsonObject();
+            image.put("image", store.image().toString());
+            image.putAll(RecordJson.of(store.device().stats()));
+            images.add(image);
+        }
+        json.put("stores", images);
+        return json;
+    }
+
+    /** What {@code getfattr} shows of the file. */
+    private Map<String, Supplier<String>> attributes() throws IOException {
+        Map<String, Supplier<String>> attributes = new HashMap<>();
+        if (stores.size() == 1) {
+            CowDevice image = stores.get(0).device();
+            ImageInfo info = image.info();
+            put(attributes, "image", info.image().toString());
+            put(attributes, "base", info.base().map(Path::toString).orElse(""));
+            put(attributes, "format", info.format());
+            put(attributes, "uuid", info.uuid());
+            put(attributes, "chunk_size", Integer.toString(info.geometry().chunkSize()));
+            attributes.put(
+                    ATTRIBUTE_PREFIX + "altered_chunks",
+                    () -> Long.toString(image.stats().alteredChunks()));
+        }
+        return attributes;
+    }
+
+    private static void put(Map<String, Supplier<String>> attributes, String name, String value) {
+        attributes.put(ATTRIBUTE_PREFIX + name, () -> value);
+    }
+
+    @Override
+    public void close() throws IOException {
+        device.close();
+    }
+}

@@ -1,0 +1,101 @@
+package io.ucow.cli.text;
+
+import com.grack.nanojson.JsonObject;
+import io.ucow.store.ChunkSource;
+import io.ucow.store.Geometry;
+import io.ucow.store.ImageInfo;
+import io.ucow.store.MapExtent;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * What is known of an image as JSON and back: printed by {@code --json}, and what daemons answer.
+ *
+ * <p>An image, from {@code ucow info --json}; sizes in bytes, {@code base} null when there is none:
+ * <pre>
+ *   {"image":"/vm/a.cow", "format":"ucow", "formatVersion":1, "uuid":"…", "sizeBytes":N, "chunkBytes":N,
+ *    "base":"/vm/base.img", "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N, "allocatedBytes":N, "clean":true,
+ *    "details":{"name":"text", …}}
+ * </pre>
+ * An extent, from {@code ucow map --json}; {@code offset}, its place in the image file, only when the source is store:
+ * <pre>
+ *   {"start":N, "length":N, "source":"base" | "zero" | "store", "offset":N, "stored":bytes of its first chunk there}
+ * </pre>
+ */
+public final class ImageJson {
+    private ImageJson() {}
+
+    /** {@code info} as JSON. */
+    public static JsonObject of(ImageInfo info) {
+        return JsonObject.builder()
+                .value("image", info.image().toString())
+                .value("format", info.format())
+                .value("formatVersion", info.formatVersion())
+                .value("uuid", info.uuid())
+                .value("sizeBytes", info.geometry().sizeBytes())
+                .value("chunkBytes", info.geometry().chunkSize())
+                .value("base", info.base().map(Path::toString).orElse(null))
+                .value("baseSizeBytes", info.baseSizeBytes())
+                .value("alteredChunks", info.alteredChunks())
+                .value("zeroChunks", info.zeroChunks())
+                .value("allocatedBytes", info.allocatedBytes())
+                .value("clean", info.clean())
+                .value("details", new JsonObject(info.details()))
+                .done();
+    }
+
+    /** The other way round. */
+    public static ImageInfo toInfo(JsonObject json) {
+        Map<String, String> details = new LinkedHashMap<>();
+        json.getObject("details").forEach((name, text) -> details.put(name, (String) text));
+        return new ImageInfo(
+                Path.of(json.getString("image")),
+                json.getString("format"),
+                json.getInt("formatVersion"),
+                json.getString("uuid"),
+                new Geometry(json.getLong("sizeBytes"), Integer.numberOfTrailingZeros(json.getInt("chunkBytes"))),
+                Optional.ofNullable(json.getString("base")).map(Path::of),
+                json.getLong("baseSizeBytes"),
+                json.getLong("alteredChunks"),
+                json.getLong("zeroChunks"),
+                json.getLong("allocatedBytes"),
+                json.getBoolean("clean"),
+                details);
+    }
+
+    /** {@code extent} as JSON. */
+    public static JsonObject of(MapExtent extent) {
+        JsonObject json = JsonObject.builder()
+                .value("start", extent.guestOffset())
+                .value("length", extent.lengthBytes())
+                .value("source", sourceName(extent.source()))
+                .done();
+        if (extent.source() instanceof ChunkSource.Slot slot) {
+            json.put("offset", slot.storeOffset());
+            json.put("stored", slot.storedBytes());
+        }
+        return json;
+    }
+
+    /** The other way round. */
+    public static MapExtent toExtent(JsonObject json) {
+        ChunkSource source =
+                switch (json.getString("source")) {
+                    case "base" -> new ChunkSource.Origin();
+                    case "zero" -> new ChunkSource.Zero();
+                    case "store" -> new ChunkSource.Slot(json.getLong("offset"), json.getInt("stored"));
+                    default -> throw new IllegalArgumentException("source " + json.getString("source"));
+                };
+        return new MapExtent(json.getLong("start"), json.getLong("length"), source);
+    }
+
+    /** What {@code source} is called wherever people read it. */
+    static String sourceName(ChunkSource source) {
+        if (source instanceof ChunkSource.Slot) {
+            return "store";
+        }
+        return source instanceof ChunkSource.Zero ? "zero" : "base";
+    }
+}

@@ -1,0 +1,45 @@
+package io.ucow.cli.text;
+
+import io.ucow.store.ImageInfo;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** {@code ucow info} for people, in the order and words of {@code qemu-img info}. */
+public final class InfoText {
+    private InfoText() {}
+
+    /** The lines, each ended by a line feed. */
+    public static String of(ImageInfo info) {
+        long chunks = info.geometry().chunkCount();
+        Map<String, String> lines = new LinkedHashMap<>();
+        lines.put("image", info.image().toString());
+        lines.put("file format", info.format() + " version " + info.formatVersion());
+        lines.put("virtual size", exact(info.geometry().sizeBytes()));
+        lines.put("disk size", exact(info.allocatedBytes()));
+        lines.put("chunk size", Sizes.format(info.geometry().chunkSize()));
+        lines.put(
+                "base",
+                info.base()
+                        .map(Path::toString)
+                        .map(b -> b + " (" + exact(info.baseSizeBytes()) + ")")
+                        .orElse("none"));
+        lines.put("altered chunks", share(info.alteredChunks(), chunks));
+        lines.put("zero chunks", share(info.zeroChunks(), chunks));
+        lines.put("closed cleanly", info.clean() ? "yes" : "no, or open for writing now");
+        lines.put("uuid", info.uuid());
+        lines.putAll(info.details());
+        StringBuilder out = new StringBuilder();
+        lines.forEach(
+                (name, value) -> out.append(name).append(": ").append(value).append('\n'));
+        return out.toString();
+    }
+
+    private static String exact(long bytes) {
+        return bytes < 1024 ? bytes + " bytes" : Sizes.format(bytes) + " (" + bytes + " bytes)";
+    }
+
+    private static String share(long part, long whole) {
+        return part + " of " + whole + " (" + Percent.of(part, whole) + ")";
+    }
+}
