@@ -182,10 +182,9 @@ public final class SparseFile implements PositionalFile {
 
     @Override
     public synchronized long dataBytes(long offset, long lengthBytes) {
-        long end = offset + lengthBytes;
-        return blocks.subMap(offset / BLOCK, true, (end - 1) / BLOCK, true).keySet().stream()
-                .mapToLong(number -> Math.min(end, (number + 1) * BLOCK) - Math.max(offset, number * BLOCK))
-                .sum();
+        return blocks.subMap(offset / BLOCK, (offset + lengthBytes - 1) / BLOCK + 1)
+                        .size()
+                * (long) BLOCK;
     }
 
     @Override
