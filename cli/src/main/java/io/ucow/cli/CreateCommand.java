@@ -34,7 +34,7 @@ final class CreateCommand implements Callable<Integer> {
             names = "--chunk",
             converter = SizeConverter.class,
             paramLabel = "SIZE",
-            defaultValue = "64K",
+            defaultValue = "32K",
             description = "Unit of copying, a power of two from 4K to 1M. Default: ${DEFAULT-VALUE}.")
     private long chunk;
 

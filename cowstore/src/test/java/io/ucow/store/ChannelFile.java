@@ -83,6 +83,11 @@ public final class ChannelFile implements PositionalFile {
     }
 
     @Override
+    public long dataBytes(long offset, long lengthBytes) {
+        return 0; // neither keeps holes
+    }
+
+    @Override
     public boolean tryLock(boolean exclusive) {
         return true;
     }

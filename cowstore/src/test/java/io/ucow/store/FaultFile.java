@@ -58,6 +58,14 @@ public final class FaultFile implements PositionalFile {
         return other;
     }
 
+    /** The same file for the process that comes after one that died at {@code cut}: nothing more is durable than then. */
+    public synchronized FaultFile continuedAt(int cut) {
+        FaultFile other = new FaultFile(initial);
+        other.events.addAll(events.subList(0, cut));
+        other.content = killedAt(cut);
+        return other;
+    }
+
     /** What the process that dies after {@code cut} calls leaves in the page cache. */
     public synchronized byte[] killedAt(int cut) {
         byte[] bytes = initial.clone();
@@ -178,6 +186,11 @@ public final class FaultFile implements PositionalFile {
     @Override
     public long allocatedBytes() {
         return size();
+    }
+
+    @Override
+    public long dataBytes(long offset, long lengthBytes) {
+        return 0; // neither keeps holes
     }
 
     @Override

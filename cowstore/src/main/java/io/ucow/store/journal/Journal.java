@@ -36,20 +36,28 @@ final class Journal {
     private final ThreadLocal<CRC32C> checksums = ThreadLocal.withInitial(CRC32C::new);
     private final GracePeriod appends = new GracePeriod();
     private final AtomicLong next;
-    private final AtomicLong lastRemap = new AtomicLong(-1);
+    private final AtomicLong lastRemap;
     private volatile long head;
 
     /**
      * @param head first sequence number that the map on disk does not include
      * @param next first sequence number to use, above that of every record in the ring
+     * @param lastRemap number of the last remap in the ring, -1 when there is none
      */
-    Journal(PositionalFile file, Superblock superblock, long head, long next) {
+    Journal(PositionalFile file, Superblock superblock, long head, long next, long lastRemap) {
         this.file = file;
         this.offset = superblock.journalOffset();
         this.capacity = superblock.journalCapacity();
         this.uuid = Superblock.bytes(superblock.uuid());
         this.next = new AtomicLong(next);
+        this.lastRemap = new AtomicLong(lastRemap);
         this.head = head;
+    }
+
+    /** Continues another session's ring; before the first append. Parameters as in the constructor. */
+    void resume(long oldHead, long oldNext) {
+        head = oldHead;
+        next.set(oldNext);
     }
 
     /** Sections around append and publication; a grace period means that all records so far are written and visible. */
@@ -62,7 +70,7 @@ final class Journal {
         return next.get();
     }
 
-    /** The highest number of a remap written so far, -1 when there is none. */
+    /** The highest number of a remap in the ring, an earlier session's included; -1 when there is none. */
     long lastRemap() {
         return lastRemap.get();
     }

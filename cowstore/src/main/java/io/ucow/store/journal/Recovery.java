@@ -15,6 +15,7 @@ import io.ucow.sys.SparseLongs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.BitSet;
 import java.util.UUID;
 import java.util.zip.CRC32C;
 
@@ -44,8 +45,11 @@ final class Recovery implements AutoCloseable {
     private final ByteBuffer[] pages;
     private final FreedSlots freed = new FreedSlots();
     private final boolean sameBoot;
+    private final BitSet distrusted = new BitSet();
     private long replayedRecords;
     private long endOfJournal;
+    private long lastRemap = -1;
+    private long covered;
 
     /**
      * @param bootId this boot
@@ -66,6 +70,7 @@ final class Recovery implements AutoCloseable {
         this.geometry = superblock.geometry();
         this.sameBoot = superblock.bootId().equals(bootId);
         this.endOfJournal = superblock.journalHead();
+        this.covered = superblock.journalHead();
         this.uuidHead = (int) (superblock.uuid().getMostSignificantBits() >>> 32);
         this.table = new RemapTable(geometry.chunkCount(), MapPage.FANOUT);
         this.slots = new SlotAllocator(name, superblock.dataStart() >>> geometry.chunkShift(), slotCount());
@@ -113,9 +118,33 @@ final class Recovery implements AutoCloseable {
         return endOfJournal;
     }
 
+    /** The number of the last remap that was applied, -1 when there is none. */
+    long lastRemap() {
+        return lastRemap;
+    }
+
+    /** What the last barrier in the ring covers: records with a lower number are durable if that barrier is. */
+    long covered() {
+        return covered;
+    }
+
+    /** Positions in the ring of valid remaps that were not applied, because no barrier covers them. */
+    BitSet distrusted() {
+        return distrusted;
+    }
+
     /** Slots that replayed records freed and nothing has taken since; marked used until a barrier. */
     FreedSlots freed() {
         return freed;
+    }
+
+    /** Storage in slots that nothing owns: left by a session that was killed, given back when the store is opened. */
+    long leakedBytes() throws IOException {
+        long[] leaked = new long[1];
+        int shift = geometry.chunkShift();
+        slots.forEachFreeRun(
+                fileSize >>> shift, (slot, count) -> leaked[0] += file.dataBytes(slot << shift, count << shift));
+        return leaked[0];
     }
 
     /** Journal records that were applied. */
@@ -256,20 +285,23 @@ final class Recovery implements AutoCloseable {
         int available = ring.position() / JournalRecord.SIZE;
         CRC32C salt = new CRC32C();
         byte[] uuid = Superblock.bytes(superblock.uuid());
-        long trusted = sameBoot ? Long.MAX_VALUE : lastBarrier(ring, available, salt, uuid);
-        for (long seq = head; seq < Math.min(head + capacity, trusted); seq++) {
+        findLastBarrier(ring, available, salt, uuid);
+        for (long seq = head; seq < head + capacity; seq++) {
             int index = (int) (seq % capacity);
             if (index < available && isRecord(ring, index, salt, uuid, seq)) {
-                apply(ring, index, seq);
+                if (sameBoot || seq < covered) {
+                    apply(ring, index, seq);
+                } else if (JournalRecord.type(ring, index * JournalRecord.SIZE) != JournalRecord.BARRIER) {
+                    distrusted.set(index);
+                }
                 endOfJournal = seq + 1;
             }
         }
     }
 
-    private long lastBarrier(ByteBuffer ring, int available, CRC32C salt, byte[] uuid) throws IOException {
+    private void findLastBarrier(ByteBuffer ring, int available, CRC32C salt, byte[] uuid) throws IOException {
         long capacity = superblock.journalCapacity();
         long head = superblock.journalHead();
-        long covered = head;
         for (long seq = head; seq < head + capacity; seq++) {
             int index = (int) (seq % capacity);
             if (index < available
@@ -278,7 +310,6 @@ final class Recovery implements AutoCloseable {
                 covered = Math.max(covered, barrierValue(ring, index, seq));
             }
         }
-        return covered;
     }
 
     private long barrierValue(ByteBuffer ring, int index, long seq) throws IOException {
@@ -309,7 +340,8 @@ final class Recovery implements AutoCloseable {
                 || count < 1
                 || count > JournalRecord.MAX_COUNT
                 || chunk + count > table.chunkCount()
-                || !RemapEntry.isValid(entry)) {
+                || !RemapEntry.isValid(entry)
+                || !RemapEntry.isValid(RemapEntry.isSlot(entry) ? entry + count - 1 : entry)) {
             problems.report(atRecord(index, seq)
                     + String.format(
                             "record of type %d for %d chunks from %d with entry 0x%016x cannot be",
@@ -322,6 +354,7 @@ final class Recovery implements AutoCloseable {
                 freed.add(RemapEntry.slotOf(previous), seq);
             }
         }
+        lastRemap = seq;
         replayedRecords++;
     }
 

@@ -105,7 +105,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
         try (Recovery recovery = new Recovery(file, bootId, collect)) {
             return new CheckReport(
                     found,
-                    0,
+                    recovery.leakedBytes(),
                     recovery.table().alteredChunks() + recovery.table().zeroChunks());
         } catch (CorruptStoreException e) {
             found.add(e.getMessage());

@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
+import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -57,6 +58,8 @@ final class UcowStore implements ExceptionStore {
     private final boolean cleanAtOpen;
     private final boolean continuesSession;
     private final long replayedRecords;
+    /** What a barrier in the ring covered at open: durable as soon as anything is synced. */
+    private final long coveredAtOpen;
 
     private final ReentrantLock flushLock = new ReentrantLock();
     /** Flushes asked for so far. */
@@ -86,7 +89,7 @@ final class UcowStore implements ExceptionStore {
             try {
                 store = new UcowStore(file, image, context, recovery);
                 if (!context.readOnly()) {
-                    store.startSession();
+                    store.startSession(recovery);
                 }
                 done = true;
                 return store;
@@ -119,8 +122,9 @@ final class UcowStore implements ExceptionStore {
         long head = superblock.journalHead();
         long skipped = head + superblock.journalCapacity();
         this.journal = continuesSession
-                ? new Journal(file, superblock, head, recovery.endOfJournal())
-                : new Journal(file, superblock, skipped, skipped);
+                ? new Journal(file, superblock, head, recovery.endOfJournal(), recovery.lastRemap())
+                : new Journal(file, superblock, skipped, skipped, -1);
+        this.coveredAtOpen = continuesSession ? recovery.covered() : 0;
         this.durable.set(journal.next() - journal.length());
         this.maintenance = new Maintenance(this::maintain, image.toString());
     }
@@ -129,9 +133,9 @@ final class UcowStore implements ExceptionStore {
      * Notes that the store is open in this boot, with what was replayed folded into the map on disk. A session that was
      * killed in this boot is continued as it is: that takes neither time nor, on a full disk, space.
      */
-    private void startSession() throws IOException {
+    private void startSession(Recovery recovery) throws IOException {
         if (!continuesSession) {
-            checkpoint(context.bootId());
+            checkpointOrAdopt(recovery);
         }
         if (!cleanAtOpen) {
             LOG.info("recovered image={} records={} altered={}", image, replayedRecords, table.alteredChunks());
@@ -141,6 +145,34 @@ final class UcowStore implements ExceptionStore {
         if (context.background()) {
             maintenance.start();
         }
+    }
+
+    private void checkpointOrAdopt(Recovery recovery) throws IOException {
+        try {
+            checkpoint(context.bootId());
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+                throw e;
+            }
+            LOG.warn("no room for the map, it stays in the journal image={}", image);
+            adoptJournal(recovery);
+        }
+    }
+
+    /**
+     * Continues the journal of an earlier boot, which takes no space. Records that no barrier covers are wiped first:
+     * once the superblock names this boot, a later recovery would trust them.
+     */
+    private void adoptJournal(Recovery recovery) throws IOException {
+        BitSet distrusted = recovery.distrusted();
+        ByteBuffer nothing = ByteBuffer.allocateDirect(JournalRecord.SIZE);
+        for (int i = distrusted.nextSetBit(0); i >= 0; i = distrusted.nextSetBit(i + 1)) {
+            file.write(nothing.clear(), superblock.journalOffset() + (long) i * JournalRecord.SIZE);
+        }
+        file.sync();
+        writeSuperblock(superblock.advanced(superblock.rootPage(), superblock.journalHead(), context.bootId()));
+        journal.resume(superblock.journalHead(), recovery.endOfJournal());
+        durable.set(recovery.covered());
     }
 
     @Override
@@ -230,7 +262,16 @@ final class UcowStore implements ExceptionStore {
         // Discards may use the last eighth of the journal: they are the way out of a full disk.
         long reserve = RemapEntry.isZero(entry) ? 0 : journal.capacity() / 8;
         while (!tryCommit(chunk, count, entry, reserve)) {
-            makeJournalRoom(reserve);
+            boolean room = false;
+            try {
+                makeJournalRoom(reserve);
+                room = true;
+            } finally {
+                if (!room && RemapEntry.isSlot(entry)) {
+                    // It is on no record, and its space may be what the checkpoint lacks.
+                    release(entry);
+                }
+            }
         }
         if (journal.length() > journal.capacity() / 2) {
             maintenance.wake();
@@ -256,19 +297,28 @@ final class UcowStore implements ExceptionStore {
         }
     }
 
-    /** Runs a checkpoint unless another thread's made room meanwhile. */
     private void makeJournalRoom(long reserve) throws IOException {
-        checkpointLock.lock();
         try {
-            if (journal.hasRoom(reserve)) {
-                return;
-            }
-            checkpoint(context.bootId());
+            checkpointUnlessRoom(reserve);
         } catch (IOException e) {
-            if (Errno.of(e) == Errno.ENOSPC) {
+            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+                throw e;
+            }
+            // What discards freed may be all the room there is.
+            if (!reclaim()) {
                 throw new StoreFullException(image + ": no room for a checkpoint of the map", e);
             }
-            throw e;
+            checkpointUnlessRoom(reserve);
+        }
+    }
+
+    /** Runs a checkpoint unless another thread's made room meanwhile. */
+    private void checkpointUnlessRoom(long reserve) throws IOException {
+        checkpointLock.lock();
+        try {
+            if (!journal.hasRoom(reserve)) {
+                checkpoint(context.bootId());
+            }
         } finally {
             checkpointLock.unlock();
         }
@@ -302,18 +352,19 @@ final class UcowStore implements ExceptionStore {
 
     private void writeBarrier() throws IOException {
         long upTo = journal.next();
-        boolean remapped = journal.lastRemap() >= durable.get();
+        boolean remapped = journal.lastRemap() >= Math.max(durable.get(), coveredAtOpen);
         if (remapped) {
             // Records below upTo may be on their way to the file; a barrier may only cover what the sync will reach.
             journal.appends().await();
         }
+        boolean written = false;
         try {
             file.sync();
+            durable.accumulateAndGet(coveredAtOpen, Math::max);
             if (!remapped) {
                 return;
             }
             int section = journal.appends().enter();
-            boolean written;
             try {
                 written = journal.barrier(upTo);
             } finally {
@@ -322,11 +373,12 @@ final class UcowStore implements ExceptionStore {
             if (written) {
                 file.sync();
             }
-            if (!written) {
-                checkpoint(context.bootId());
-            }
         } catch (IOException e) {
             throw fail(e);
+        }
+        if (!written) {
+            // Fails for good only if a sync does: without room for the map this flush fails, and a later one may not.
+            checkpoint(context.bootId());
         }
         durable.accumulateAndGet(upTo, Math::max);
     }
@@ -342,14 +394,10 @@ final class UcowStore implements ExceptionStore {
             Superblock next = superblock.advanced(root, head, bootId);
             try {
                 file.sync();
-                ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-                next.encode(block, table.levels());
-                file.write(block, next.offset());
-                file.sync();
+                writeSuperblock(next);
             } catch (IOException e) {
                 throw fail(e);
             }
-            superblock = next;
             checkpoints.increment();
             tree.commit();
             journal.advanceHead(head);
@@ -357,6 +405,14 @@ final class UcowStore implements ExceptionStore {
         } finally {
             checkpointLock.unlock();
         }
+    }
+
+    private void writeSuperblock(Superblock next) throws IOException {
+        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        next.encode(block, table.levels());
+        file.write(block, next.offset());
+        file.sync();
+        superblock = next;
     }
 
     @Override

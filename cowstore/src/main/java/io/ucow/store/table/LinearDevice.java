@@ -2,6 +2,7 @@ package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
 import io.ucow.store.StoreInUseException;
+import io.ucow.store.format.Superblock;
 import io.ucow.sys.Errno;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
@@ -55,7 +56,7 @@ final class LinearDevice implements BlockDevice {
      * Opens a file or block device.
      *
      * @throws StoreInUseException if it is open elsewhere; read-only openers do not disturb one another
-     * @throws TableMismatchException if it is neither a regular file nor a block device
+     * @throws TableMismatchException if it is neither a regular file nor a block device, or is a store
      */
     static LinearDevice open(Path path, boolean readOnly) throws IOException {
         NativeFile file = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
@@ -65,10 +66,22 @@ final class LinearDevice implements BlockDevice {
                 throw new TableMismatchException(
                         path + " is neither a regular file nor a block device; name one in the linear target");
             }
+            requireNoStore(file);
             return new LinearDevice(file, readOnly, status.isRegular());
         } catch (IOException | RuntimeException e) {
             Backing.closeAfter(e, file);
             throw e;
+        }
+    }
+
+    /** Slots of a store move and are reused: written behind its back they would change other chunks, too. */
+    private static void requireNoStore(NativeFile file) throws IOException {
+        ByteBuffer head = ByteBuffer.allocateDirect(2 * Superblock.SIZE);
+        file.read(head, 0);
+        head.flip();
+        if (Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE)) {
+            throw new TableMismatchException(file.name()
+                    + " is a ucow image; name it in a cow target of the same device, or attach it by itself");
         }
     }
 

@@ -93,12 +93,16 @@ final class PowerLossScenario {
         return cuts;
     }
 
-    /** Four lives of one image, each begun on what a power loss at a random point left of the one before. */
+    /** Three lives of one image, each begun on what a power loss at a random point left of the one before; in the middle of
+     * each the process is killed and another continues it. */
     void generations(int threads) throws Exception {
         byte[] image = newImage();
         long[] content = originStamps.clone();
-        for (int generation = 0; generation < 4; generation++) {
+        for (int generation = 0; generation < 3; generation++) {
             Session session = run(image, content, threads, generation % 2 == 1);
+            verifyEveryCut(session);
+            session = killed(session, session.opened + random.nextInt(session.file.eventCount() - session.opened));
+            work(session, threads, generation % 2 == 0);
             verifyEveryCut(session);
             int cut = session.opened + random.nextInt(session.file.eventCount() - session.opened);
             image = session.file.powerLostAt(cut, random);
@@ -115,6 +119,30 @@ final class PowerLossScenario {
 
     Session run(byte[] image, long[] content, int threads, boolean close) throws Exception {
         Session session = new Session(new FaultFile(image), content.clone(), new UUID(1, random.nextLong()));
+        work(session, threads, close);
+        return session;
+    }
+
+    /** What is left of a session for the one that follows it in the same boot when it is killed at {@code cut}. */
+    private Session killed(Session session, int cut) throws IOException {
+        Session next = new Session(session.file.continuedAt(cut), session.before, session.boot);
+        long[] found = contentOf(session.file.killedAt(cut), session.boot);
+        for (int s = 0; s < sectors; s++) {
+            for (Change c : session.changes.get(s)) {
+                if (c.end() <= cut) {
+                    next.changes.get(s).add(c);
+                } else if (c.begin() <= cut && c.stamp() == found[s]) {
+                    // It was under way and got this far.
+                    next.changes.get(s).add(new Change(c.stamp(), c.begin(), cut));
+                }
+            }
+        }
+        session.flushes.stream().filter(f -> f.end() <= cut).forEach(next.flushes::add);
+        return next;
+    }
+
+    private void work(Session session, int threads, boolean close) throws Exception {
+        int before = session.file.eventCount();
         CowDevice device = TestDevices.open(FORMAT, session.file, origin, session.boot);
         session.opened = session.file.eventCount();
         if (threads == 1) {
@@ -143,8 +171,7 @@ final class PowerLossScenario {
             device.close();
             session.flushes.add(new Flush(begin, session.file.eventCount()));
         }
-        assertThat(session.file.eventCount()).as("the scenario writes").isGreaterThan(100);
-        return session;
+        assertThat(session.file.eventCount() - before).as("the scenario writes").isGreaterThan(100);
     }
 
     /** One guest: it owns the sectors whose number is {@code id} modulo {@code threads}; all share the chunks. */

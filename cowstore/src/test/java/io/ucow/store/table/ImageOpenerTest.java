@@ -79,8 +79,8 @@ class ImageOpenerTest {
     }
 
     @Test
-    void whollyAlteredDeviceOpensFromLinearLinesAlone() throws IOException {
-        String printed;
+    void storeBehindLinearLinesAloneIsRefused() throws IOException {
+        final String printed;
         table = table.replace("0 196", "0 192");
         expected = Arrays.copyOf(expected, 192 * Target.SECTOR_BYTES);
         try (TableDevice device = open(false, table)) {
@@ -88,9 +88,10 @@ class ImageOpenerTest {
             printed = printed(device.table(), (CowDevice) device.stores().get("vm"));
         }
         assertThat(printed).doesNotContain("cow vm");
-        try (TableDevice device = open(false, printed)) {
-            assertContent(device);
-        }
+        // Nothing says that this text is fresh: the slots may belong to other chunks by now.
+        assertThatThrownBy(() -> open(false, printed))
+                .isInstanceOf(TableMismatchException.class)
+                .hasMessageContaining("is a ucow image");
     }
 
     @Test

@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
 import jnr.ffi.LibraryLoader;
@@ -44,8 +46,8 @@ public final class JnrTransport implements Transport {
 
     /** Loads libfuse at the first mount, not earlier: this class must be there to say that libfuse is not. */
     private static final class Library {
-        static final LibFuse INSTANCE = LibraryLoader.loadLibrary(
-                LibFuse.class, java.util.Map.of(LibraryOption.LoadNow, Boolean.TRUE), LIBRARY);
+        static final LibFuse INSTANCE =
+                LibraryLoader.loadLibrary(LibFuse.class, Map.of(LibraryOption.LoadNow, Boolean.TRUE), LIBRARY);
     }
 
     /** For {@link java.util.ServiceLoader}. */
@@ -61,8 +63,12 @@ public final class JnrTransport implements Transport {
         if (!Files.exists(DEVICE)) {
             return Optional.of(DEVICE + " is missing: load the kernel module fuse");
         }
+        if (!Files.isReadable(DEVICE) || !Files.isWritable(DEVICE)) {
+            return Optional.of(DEVICE + " may not be opened by this user: run as root, or allow it with chmod 666");
+        }
         try {
-            return Library.INSTANCE == null ? Optional.of(LIBRARY + " is missing") : Optional.empty();
+            Objects.requireNonNull(Library.INSTANCE);
+            return Optional.empty();
         } catch (LinkageError e) {
             return Optional.of(LIBRARY + " cannot be loaded: install libfuse 2 (package libfuse2)");
         }
@@ -74,7 +80,7 @@ public final class JnrTransport implements Transport {
             throw new IllegalArgumentException("a mount needs files, each with a name of its own: "
                     + files.stream().map(ImageFile::name).toList());
         }
-        Path real = directory.toRealPath();
+        Path real = Mount.checkedDirectory(directory);
         var operations = new Operations(files, Libc.geteuid(), Libc.getegid());
         Pointer fuse = setUp(real, operations, options);
         var session = new Session(Library.INSTANCE, real, fuse, operations);
@@ -96,7 +102,7 @@ public final class JnrTransport implements Transport {
                     new IntByReference(),
                     null);
             if (fuse == null) {
-                throw new IOException("cannot mount " + real + ": " + stderr.message());
+                throw new IOException("cannot mount " + real + ": " + stderr.takeMessage());
             }
             // The JVM keeps its own handlers for these signals; only with -Xrs would libfuse's have taken their place.
             library.fuse_remove_signal_handlers(library.fuse_get_session(fuse));

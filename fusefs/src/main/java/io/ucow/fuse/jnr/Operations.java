@@ -45,6 +45,8 @@ final class Operations {
     private static final long FIRST_FILE_INODE = 2;
     /** What {@code cp} and friends read at once: the longest request. */
     private static final int PREFERRED_IO_BYTES = 128 << 10;
+
+    private static final int SECTOR_BYTES = 512;
     /** {@code flag_nullpath_ok} and {@code flag_nopath}: bits of the word behind {@code bmap}, by jnr-fuse each a byte. */
     private static final int FLAG_NULLPATH_OK_AND_NOPATH = 0b11;
 
@@ -263,13 +265,11 @@ final class Operations {
                 .map(ImageFile::granularityBytes)
                 .min(Comparator.naturalOrder())
                 .orElseThrow();
-        long blocks = shown.stream()
-                .mapToLong(f -> (f.sizeBytes() + blockBytes - 1) / blockBytes)
-                .sum();
         Statvfs out = Statvfs.of(statvfs);
         out.f_bsize.set(blockBytes);
-        out.f_frsize.set(blockBytes);
-        out.f_blocks.set(blocks);
+        // The unit of f_blocks. Java's O_DIRECT takes it for the alignment it demands; a device needs none.
+        out.f_frsize.set(SECTOR_BYTES);
+        out.f_blocks.set(shown.stream().mapToLong(ImageFile::sizeBytes).sum() / SECTOR_BYTES);
         out.f_files.set(files.length);
         out.f_namemax.set(ImageFile.MAX_NAME_BYTES);
         return 0;

@@ -11,7 +11,7 @@ import java.nio.file.Path;
  * Catches what native code prints to file descriptor 2, the only place where libfuse says why it failed.
  *
  * <p>The descriptor is the whole process's, so lines of other threads that fall into the interval are caught as well.
- * They are not lost: {@link #close} prints what was caught.
+ * They are not lost: {@link #close} prints what was caught, unless it was taken as the message of a failure.
  *
  * <p>Threading: one capture at a time in a process; its user holds a lock for that.
  */
@@ -20,6 +20,7 @@ final class StderrCapture implements AutoCloseable {
 
     private final int caught;
     private final int stderr;
+    private boolean taken;
 
     /** Begins to catch. */
     StderrCapture() throws IOException {
@@ -28,8 +29,9 @@ final class StderrCapture implements AutoCloseable {
         Libc.dup2(caught, STDERR);
     }
 
-    /** What was caught so far, lines joined by {@code "; "}. */
-    String message() throws IOException {
+    /** What was caught so far, lines joined by {@code "; "}; the caller passes it on, {@link #close} will not. */
+    String takeMessage() throws IOException {
+        taken = true;
         return String.join("; ", text().strip().split("\\s*\\n\\s*"));
     }
 
@@ -37,7 +39,9 @@ final class StderrCapture implements AutoCloseable {
     @Override
     public void close() throws IOException {
         Libc.dup2(stderr, STDERR);
-        System.err.print(text());
+        if (!taken) {
+            System.err.print(text());
+        }
         Libc.close(stderr);
         Libc.close(caught);
     }
