@@ -68,7 +68,7 @@ final class AttachCommand implements Callable<Integer> {
         LoopOptions options = loopOptions();
         ImageFiles.requireImage(image);
         RunDirectory run = RunDirectory.ofUser();
-        new Daemons(run).cleanDead();
+        new Daemons(run).cleanDead(List.of(image));
         try (StartedDaemon daemon = new DaemonLauncher(run).start(mountSpec(run))) {
             LoopDevice loop = LoopControl.attach(daemon.files().get(0), options);
             try {

@@ -34,8 +34,8 @@ final class CreateCommand implements Callable<Integer> {
             names = "--chunk",
             converter = SizeConverter.class,
             paramLabel = "SIZE",
-            defaultValue = "32K",
-            description = "Unit of copying, a power of two from 4K to 1M. Default: ${DEFAULT-VALUE}.")
+            defaultValue = "" + CreateOptions.DEFAULT_CHUNK_BYTES,
+            description = "Unit of copying, a power of two from 4K to 1M. Default: ${DEFAULT-VALUE} bytes.")
     private long chunk;
 
     @Option(

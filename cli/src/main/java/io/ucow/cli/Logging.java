@@ -9,6 +9,7 @@ final class Logging {
     /** For commands: what an operator should act on, in the form of an error line. */
     static void toStandardError() {
         System.setProperty(PREFIX + "defaultLogLevel", "warn");
+        System.setProperty(PREFIX + "warnLevelString", "ucow:");
         System.setProperty(PREFIX + "showThreadName", "false");
         System.setProperty(PREFIX + "showLogName", "false");
         System.setProperty(PREFIX + "levelInBrackets", "false");

@@ -74,7 +74,7 @@ final class MountCommand implements Callable<Integer> {
         }
         RunDirectory run = RunDirectory.ofUser();
         MountSpec mount = mountSpec(images, CanonicalPath.of(paths.get(paths.size() - 1)));
-        new Daemons(run).cleanDead();
+        new Daemons(run).cleanDead(paths);
         if (foreground) {
             serve(mount, run);
         } else {

@@ -135,8 +135,8 @@ public final class Daemon {
             }
         }
         if (other.dir().equals(spec.dir())) {
-            throw new BusyException(
-                    spec.dir() + ": already " + other.describe(other.files().get(0)));
+            throw new BusyException(spec.dir() + ": process " + other.process().pid() + " serves "
+                    + other.files().get(0).name() + " there; choose another directory");
         }
     }
 
@@ -174,15 +174,20 @@ public final class Daemon {
     }
 
     /**
-     * As {@link #stop}, but when a file is in use goes on serving it until it is closed. Takes the loop device off, if it
-     * is ours and not in use.
+     * As {@link #stop}, but when a file is in use goes on serving it until it is closed. Detaches the loop device, if it
+     * is of our making; when that is in use, everything stays as it is, for its users would not know where to detach it.
      */
     public void stopWhenUnused() {
         try {
             detachLoops();
             mount.unmount();
-        } catch (LoopBusyException | MountBusyException e) {
-            LOG.warn("in use, and served until it is closed: {}", e.getMessage());
+        } catch (LoopBusyException e) {
+            LOG.warn(
+                    "serving until 'ucow detach {}': {}",
+                    state().files().get(0).images().get(0),
+                    e.getMessage());
+        } catch (MountBusyException e) {
+            LOG.warn("serving until all files are closed: {}", e.getMessage());
             unmountLazily();
         } catch (IOException e) {
             LOG.error("dir={} cannot be unmounted, and is served until it is", mount.directory(), e);

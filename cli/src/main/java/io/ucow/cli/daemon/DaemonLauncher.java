@@ -29,7 +29,7 @@ public final class DaemonLauncher {
         run.create();
         Path log = run.log(spec.id());
         Process process = new ProcessBuilder(script, VERB)
-                .redirectError(ProcessBuilder.Redirect.to(log.toFile()))
+                .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
                 .start();
         StartedDaemon daemon = new StartedDaemon(process, log);
         try {

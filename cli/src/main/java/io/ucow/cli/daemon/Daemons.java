@@ -9,6 +9,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -128,7 +129,24 @@ public final class Daemons {
         return Optional.empty();
     }
 
-    /** Cleans up after every daemon that died. What is still in use stays, with a warning that says by whom. */
+    /**
+     * Cleans up after every daemon that died: what a command does first that starts one. What is still in use stays, with
+     * a warning that says by whom.
+     *
+     * @param concerned images and directories that the command is about
+     * @throws LoopBusyException if what is in use is of one of those
+     */
+    public void cleanDead(Collection<Path> concerned) throws IOException {
+        for (Path path : concerned) {
+            Optional<DaemonState> dead = findDead(path);
+            if (dead.isPresent()) {
+                cleanIfDead(dead.get());
+            }
+        }
+        cleanDead();
+    }
+
+    /** The same, about nothing in particular. */
     public void cleanDead() throws IOException {
         for (DaemonState daemon : run.states()) {
             try {

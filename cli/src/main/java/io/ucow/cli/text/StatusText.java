@@ -65,7 +65,7 @@ public final class StatusText {
             JsonObject device,
             JsonObject earlier,
             double seconds) {
-        JsonObject micros = latency == null ? null : device.getObject(latency);
+        JsonObject micros = latency == null || device.getLong(count) == 0 ? null : device.getObject(latency);
         table.add(
                 count,
                 Long.toString(device.getLong(count)),
