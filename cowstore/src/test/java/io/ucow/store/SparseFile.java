@@ -181,6 +181,14 @@ public final class SparseFile implements PositionalFile {
     }
 
     @Override
+    public synchronized long dataBytes(long offset, long lengthBytes) {
+        long end = offset + lengthBytes;
+        return blocks.subMap(offset / BLOCK, true, (end - 1) / BLOCK, true).keySet().stream()
+                .mapToLong(number -> Math.min(end, (number + 1) * BLOCK) - Math.max(offset, number * BLOCK))
+                .sum();
+    }
+
+    @Override
     public boolean tryLock(boolean exclusive) {
         return true;
     }
