@@ -27,6 +27,10 @@ public final class Libc {
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
 
+    static final int SEEK_END = 2;
+    static final int SEEK_DATA = 3;
+    static final int SEEK_HOLE = 4;
+
     public static final int FALLOC_FL_KEEP_SIZE = 0x01;
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
     public static final int FALLOC_FL_ZERO_RANGE = 0x10;
@@ -43,8 +47,8 @@ public final class Libc {
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
+    private static final int AT_STATX_FORCE_SYNC = 0x2000;
     private static final int MFD_CLOEXEC = 1;
-    private static final int SEEK_END = 2;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
     private static final int MADV_NOHUGEPAGE = 15;
@@ -184,12 +188,10 @@ public final class Libc {
         return r < 0 && errno() == Errno.EINTR ? 0 : result(r);
     }
 
-    static long seekEnd(int fd, String name) throws NativeException {
-        long end = CALLS.lseek(fd, 0, SEEK_END);
-        if (end < 0) {
-            throw new NativeException("lseek " + name, errno());
-        }
-        return end;
+    /** {@code lseek}. @return the new position or {@code -errno}: {@code ENXIO} when no data or hole follows */
+    static long seek(int fd, long offset, int whence) {
+        long position = CALLS.lseek(fd, offset, whence);
+        return position < 0 ? -errno() : position;
     }
 
     static FileStatus statx(int fd, String name) throws NativeException {
@@ -199,13 +201,16 @@ public final class Libc {
     }
 
     /**
-     * What {@code statx} says of {@code path}, symbolic links followed.
+     * What {@code statx} says of {@code path}, symbolic links followed, and whoever serves the file system is asked: an
+     * answer from the kernel's cache would not tell that a FUSE daemon has died.
      *
      * @throws NativeException {@code ENOTCONN} when it lies on a FUSE mount that no process serves any more
      */
     public static FileStatus statx(Path path) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), 0, Statx.STATX_BASIC_STATS, status));
+        check(
+                "statx " + path,
+                CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.STATX_BASIC_STATS, status));
         return Statx.decode(status);
     }
 

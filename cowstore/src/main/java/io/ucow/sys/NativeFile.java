@@ -109,7 +109,11 @@ public final class NativeFile implements PositionalFile {
 
     @Override
     public long size() throws IOException {
-        return Libc.seekEnd(fd.get(), name);
+        long end = Libc.seek(fd.get(), 0, Libc.SEEK_END);
+        if (end < 0) {
+            throw failure("lseek", (int) -end);
+        }
+        return end;
     }
 
     @Override
@@ -120,6 +124,25 @@ public final class NativeFile implements PositionalFile {
     @Override
     public long allocatedBytes() throws IOException {
         return status().allocatedBytes();
+    }
+
+    @Override
+    public long dataBytes(long offset, long lengthBytes) throws IOException {
+        long end = offset + lengthBytes;
+        long sum = 0;
+        while (offset < end) {
+            long data = Libc.seek(fd.get(), offset, Libc.SEEK_DATA);
+            if (data == -Errno.ENXIO || data >= end) {
+                break;
+            }
+            long hole = data < 0 ? data : Libc.seek(fd.get(), data, Libc.SEEK_HOLE);
+            if (hole < 0) {
+                throw failure("lseek", (int) -hole);
+            }
+            sum += Math.min(hole, end) - data;
+            offset = hole;
+        }
+        return sum;
     }
 
     /** What {@code statx} says of the open file. */

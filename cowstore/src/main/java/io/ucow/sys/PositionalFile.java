@@ -55,6 +55,9 @@ public interface PositionalFile extends Closeable {
     /** Bytes of storage in use, at most {@link #size} plus file-system overhead. */
     long allocatedBytes() throws IOException;
 
+    /** Bytes of {@code [offset, offset + lengthBytes)} that are not holes; all of them where the file system cannot tell. */
+    long dataBytes(long offset, long lengthBytes) throws IOException;
+
     /**
      * Takes the whole-file lock without waiting; it is held until {@link #close}.
      *

@@ -6,6 +6,8 @@ import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -41,6 +43,28 @@ public final class Mount {
         this.device = device;
         this.files = List.copyOf(files);
         this.ended = ended;
+    }
+
+    /**
+     * For transports: {@code directory} without symbolic links, if it can be mounted on.
+     *
+     * @throws java.nio.file.NoSuchFileException if it does not exist
+     * @throws IOException in words for a user, if it is not a directory, not empty, or a mount whose process has died
+     */
+    public static Path checkedDirectory(Path directory) throws IOException {
+        if (Mounts.isDead(directory)) {
+            throw new IOException(directory + " is a mount whose process has died: unmount it first");
+        }
+        Path real = directory.toRealPath();
+        if (!Files.isDirectory(real)) {
+            throw new IOException(directory + " is not a directory");
+        }
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(real)) {
+            if (entries.iterator().hasNext()) {
+                throw new IOException(directory + " is not empty: a mount would hide what is in it");
+            }
+        }
+        return real;
     }
 
     /**
