@@ -98,6 +98,11 @@ public final class HookedFile implements PositionalFile {
     }
 
     @Override
+    public long dataBytes(long offset, long lengthBytes) throws IOException {
+        return file.dataBytes(offset, lengthBytes);
+    }
+
+    @Override
     public boolean tryLock(boolean exclusive) throws IOException {
         return file.tryLock(exclusive);
     }

@@ -181,6 +181,13 @@ public final class SparseFile implements PositionalFile {
     }
 
     @Override
+    public synchronized long dataBytes(long offset, long lengthBytes) {
+        return blocks.subMap(offset / BLOCK, (offset + lengthBytes - 1) / BLOCK + 1)
+                        .size()
+                * (long) BLOCK;
+    }
+
+    @Override
     public boolean tryLock(boolean exclusive) {
         return true;
     }

@@ -8,15 +8,19 @@ import java.util.function.Consumer;
 /** {@code ucow map} for people: one line per extent as it comes, in the columns of {@code qemu-img map}. */
 public final class MapText implements Consumer<MapExtent> {
     private final PrintWriter out;
+    private boolean headed;
 
-    /** Prints the heading. */
+    /** Prints nothing before the first extent: a command that fails has printed nothing. */
     public MapText(PrintWriter out) {
         this.out = out;
-        line("Offset", "Length", "Source", "Mapped to");
     }
 
     @Override
     public void accept(MapExtent extent) {
+        if (!headed) {
+            headed = true;
+            line("Offset", "Length", "Source", "Mapped to");
+        }
         String mappedTo = extent.source() instanceof ChunkSource.Slot slot ? hex(slot.storeOffset()) : "";
         line(hex(extent.guestOffset()), hex(extent.lengthBytes()), ImageJson.sourceName(extent.source()), mappedTo);
     }

@@ -59,6 +59,15 @@ public final class MapPage {
         return null;
     }
 
+    /** Levels of the tree for a device of {@code chunkCount} chunks, {@code >= 1}; one while a single leaf is enough. */
+    public static int levels(long chunkCount) {
+        int levels = 1;
+        for (long nodes = (chunkCount + FANOUT - 1) / FANOUT; nodes > 1; nodes = (nodes + FANOUT - 1) / FANOUT) {
+            levels++;
+        }
+        return levels;
+    }
+
     public static long value(ByteBuffer page, int at, int index) {
         return page.getLong(at + VALUES + index * Long.BYTES);
     }

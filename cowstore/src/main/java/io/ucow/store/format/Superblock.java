@@ -146,6 +146,9 @@ public record Superblock(
         int shift = (int)
                 f.in("chunk shift", block.getInt(at + CHUNK_SHIFT), Geometry.MIN_CHUNK_SHIFT, Geometry.MAX_CHUNK_SHIFT);
         long size = f.in("device size", block.getLong(at + DEVICE_SIZE), 1, Geometry.MAX_CHUNKS << shift);
+        Geometry geometry = new Geometry(size, shift);
+        int levels = MapPage.levels(geometry.chunkCount());
+        f.in("map levels", block.getInt(at + MAP_LEVELS), levels, levels);
         long capacity = f.in("journal capacity", block.getLong(at + JOURNAL_CAPACITY), 64, 1 << 20);
         long journal = f.in("journal offset", block.getLong(at + JOURNAL_OFFSET), 2L * SIZE, 1L << 30);
         f.in("journal offset within a record", journal % JournalRecord.SIZE, 0, 0);
@@ -157,7 +160,7 @@ public record Superblock(
         return new Superblock(
                 block.getLong(at + COMPATIBLE),
                 f.in("generation", generation(block, at), 1, Long.MAX_VALUE - 1),
-                new Geometry(size, shift),
+                geometry,
                 root,
                 journal,
                 capacity,
@@ -175,6 +178,7 @@ public record Superblock(
         }
         byte[] path = new byte[length];
         block.get(at + PATH, path);
+        f.withoutNul("origin path", path);
         byte[] fingerprint = new byte[OriginReference.FINGERPRINT_BYTES];
         block.get(at + FINGERPRINT, fingerprint);
         return new OriginReference(
@@ -222,6 +226,16 @@ public record Superblock(
     }
 
     private record Fields(ByteBuffer block, int at, String name) {
+        /** No path has a NUL in it. */
+        void withoutNul(String field, byte[] bytes) throws CorruptStoreException {
+            for (int i = 0; i < bytes.length; i++) {
+                if (bytes[i] == 0) {
+                    throw new CorruptStoreException(name + " at 0x" + Integer.toHexString(at)
+                            + ": superblock has NUL in " + field + " at " + i + ", expected none");
+                }
+            }
+        }
+
         long in(String field, long value, long min, long max) throws CorruptStoreException {
             if (value < min || value > max) {
                 throw new CorruptStoreException(name + " at 0x" + Integer.toHexString(at) + ": superblock has " + field

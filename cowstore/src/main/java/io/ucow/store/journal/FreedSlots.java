@@ -17,8 +17,8 @@ final class FreedSlots {
     // Guarded by lock.
     private int size;
 
-    /** Adds a slot whose mapping ended with journal record {@code seq}. */
-    void add(long slot, long seq) {
+    /** Adds a slot whose mapping ended with journal record {@code seq}. @return true if it is the only one */
+    boolean add(long slot, long seq) {
         lock.lock();
         try {
             if (size == waiting.length) {
@@ -26,6 +26,7 @@ final class FreedSlots {
             }
             waiting[size++] = slot;
             waiting[size++] = seq;
+            return size == 2;
         } finally {
             lock.unlock();
         }

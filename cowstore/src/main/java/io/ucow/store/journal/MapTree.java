@@ -45,13 +45,9 @@ final class MapTree implements AutoCloseable {
         }
     }
 
-    /** Remembers where a node was found. @return false when one was found there before */
-    boolean loaded(int level, long node, long pageNumber) {
-        if (pageOf[level].get(node) != 0) {
-            return false;
-        }
+    /** Remembers where a node was found. */
+    void loaded(int level, long node, long pageNumber) {
         pageOf[level].set(node, pageNumber);
-        return true;
     }
 
     /** Adds a page of a metadata slot that no node occupies. */

@@ -11,10 +11,10 @@ import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
-import io.ucow.sys.SparseLongs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.UUID;
 import java.util.zip.CRC32C;
@@ -29,8 +29,8 @@ import java.util.zip.CRC32C;
  * <p>Threading: confined to the thread that opens the store.
  */
 final class Recovery implements AutoCloseable {
-    /** Twice the largest device: bounds the address space that a sparse hostile file can make us reserve. */
-    private static final long MAX_FILE_BYTES = 1L << 53;
+    /** Twice the largest device: bounds what a sparse hostile file can make us reserve and walk. */
+    private static final long MAX_FILE_SLOTS = 2 * Geometry.MAX_CHUNKS;
 
     private final PositionalFile file;
     private final String name;
@@ -43,6 +43,10 @@ final class Recovery implements AutoCloseable {
     private final MapTree tree;
     private final int uuidHead;
     private final ByteBuffer[] pages;
+    /** Page numbers of the nodes found, as a list. */
+    private long[] mapPages = new long[64];
+
+    private int mapPageCount;
     private final FreedSlots freed = new FreedSlots();
     private final boolean sameBoot;
     private final BitSet distrusted = new BitSet();
@@ -63,11 +67,12 @@ final class Recovery implements AutoCloseable {
         this.problems = problems;
         this.fileSize = file.size();
         this.superblock = readSuperblock();
-        if (fileSize > MAX_FILE_BYTES) {
-            throw new CorruptStoreException(
-                    name + ": file has " + fileSize + " bytes, expected at most " + MAX_FILE_BYTES);
-        }
         this.geometry = superblock.geometry();
+        long largest = MAX_FILE_SLOTS << geometry.chunkShift();
+        if (fileSize < superblock.dataStart() || fileSize > largest) {
+            throw new CorruptStoreException(
+                    name + ": file has " + fileSize + " bytes, expected " + superblock.dataStart() + ".." + largest);
+        }
         this.sameBoot = superblock.bootId().equals(bootId);
         this.endOfJournal = superblock.journalHead();
         this.covered = superblock.journalHead();
@@ -181,13 +186,11 @@ final class Recovery implements AutoCloseable {
         if (root == 0) {
             return;
         }
-        try (SparseLongs seen = new SparseLongs((fileSize >>> MapPage.SHIFT) / 64 + 1)) {
-            loadNode(seen, table.levels() - 1, 0, root);
-            collectFreePages(seen);
-        }
+        loadNode(table.levels() - 1, 0, root);
+        collectFreePages();
     }
 
-    private void loadNode(SparseLongs seen, int level, long node, long number) throws IOException {
+    private void loadNode(int level, long node, long number) throws IOException {
         long start = superblock.dataStart() >>> MapPage.SHIFT;
         if (number < start
                 || number >= fileSize >>> MapPage.SHIFT
@@ -197,14 +200,7 @@ final class Recovery implements AutoCloseable {
                     name, node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
             return;
         }
-        long mask = 1L << number;
-        if ((seen.getAndBitwiseOr(number >>> 6, mask) & mask) != 0) {
-            problems.report(
-                    at(number) + "map page belongs to two nodes, one of them node " + node + " of level " + level);
-            return;
-        }
         slots.take(number >>> (geometry.chunkShift() - MapPage.SHIFT));
-        tree.loaded(level, node, number);
         ByteBuffer page = pages[level];
         if (page == null) {
             page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
@@ -220,12 +216,18 @@ final class Recovery implements AutoCloseable {
             problems.report(at(number) + problem);
             return;
         }
+        // No page is loaded twice: it says which node it is, and each node has one place in one parent.
+        tree.loaded(level, node, number);
+        if (mapPageCount == mapPages.length) {
+            mapPages = Arrays.copyOf(mapPages, mapPageCount * 2);
+        }
+        mapPages[mapPageCount++] = number;
         for (int i = 0; i < MapPage.FANOUT; i++) {
             long value = MapPage.value(page, 0, i);
             if (value != 0) {
                 long child = node * MapPage.FANOUT + i;
                 if (level > 0) {
-                    loadChild(seen, level - 1, child, value, number);
+                    loadChild(level - 1, child, value, number);
                 } else {
                     loadEntry(child, value, number);
                 }
@@ -233,9 +235,9 @@ final class Recovery implements AutoCloseable {
         }
     }
 
-    private void loadChild(SparseLongs seen, int level, long node, long value, long parent) throws IOException {
+    private void loadChild(int level, long node, long value, long parent) throws IOException {
         if (node < table.nodeCount(level)) {
-            loadNode(seen, level, node, value);
+            loadNode(level, node, value);
         } else {
             problems.report(at(parent) + "map page has a child " + node + " on level " + level
                     + ", expected fewer than " + table.nodeCount(level));
@@ -255,22 +257,19 @@ final class Recovery implements AutoCloseable {
     }
 
     /** Pages of slots that hold at least one node: the only ones a checkpoint may take without a new slot. */
-    private void collectFreePages(SparseLongs seen) {
+    private void collectFreePages() {
         int shift = geometry.chunkShift() - MapPage.SHIFT;
         if (shift == 0) {
             return;
         }
-        long previous = -1;
-        for (long word = 0; word < seen.length(); word++) {
-            for (long bits = seen.get(word); bits != 0; bits &= bits - 1) {
-                long slot = ((word << 6) + Long.numberOfTrailingZeros(bits)) >>> shift;
-                if (slot != previous) {
-                    previous = slot;
-                    for (long number = slot << shift; number < (slot + 1) << shift; number++) {
-                        if (number >>> 6 >= seen.length() || (seen.get(number >>> 6) & (1L << number)) == 0) {
-                            tree.addFreePage(number);
-                        }
-                    }
+        Arrays.sort(mapPages, 0, mapPageCount);
+        for (int i = 0; i < mapPageCount; ) {
+            long slot = mapPages[i] >>> shift;
+            for (long number = slot << shift; number < (slot + 1) << shift; number++) {
+                if (i < mapPageCount && mapPages[i] == number) {
+                    i++;
+                } else {
+                    tree.addFreePage(number);
                 }
             }
         }

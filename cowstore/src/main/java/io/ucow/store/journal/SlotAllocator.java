@@ -96,21 +96,26 @@ final class SlotAllocator implements AutoCloseable {
         long stop = Math.min(end - first, count);
         long index = 0;
         while (index < stop) {
-            long bits = ~used.get(index >>> 6) & -1L << index;
-            if (bits == 0) {
-                index = (index | 63) + 1;
-                continue;
-            }
-            long from = (index & ~63L) + Long.numberOfTrailingZeros(bits);
-            long to = from;
-            while (to < stop && (used.get(to >>> 6) & 1L << to) == 0) {
-                to++;
-            }
-            if (from < stop) {
+            long from = find(index, stop, -1);
+            long to = find(from, stop, 0);
+            if (from < to) {
                 visitor.visit(first + from, to - from);
             }
-            index = Math.max(to, from + 1);
+            index = to;
         }
+    }
+
+    /** The first slot from {@code index} whose bit, inverted by {@code inversion}, is set; {@code stop} if none is. */
+    private long find(long index, long stop, long inversion) {
+        // Word by word: a sparse file can have thousands of millions of slots.
+        while (index < stop) {
+            long bits = (used.get(index >>> 6) ^ inversion) & -1L << index;
+            if (bits != 0) {
+                return Math.min(stop, (index & ~63L) + Long.numberOfTrailingZeros(bits));
+            }
+            index = (index | 63) + 1;
+        }
+        return stop;
     }
 
     /** Receives runs of slots. */

@@ -10,7 +10,6 @@ import io.ucow.store.StoreContext;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
-import io.ucow.store.remap.RemapTable;
 import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
@@ -69,10 +68,6 @@ public final class UcowFormat implements ExceptionStoreProvider {
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
         Superblock first = new Superblock(
                 0, 1, geometry, 0, JOURNAL_OFFSET, records, 0, dataStart, uuid, Superblock.CLEAN, origin);
-        int levels;
-        try (RemapTable shape = new RemapTable(geometry.chunkCount(), MapPage.FANOUT)) {
-            levels = shape.levels();
-        }
         try {
             // A full disk must still take a barrier and a superblock.
             file.preallocate(0, journalEnd);
@@ -83,7 +78,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
         }
         file.truncate(dataStart);
         ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        first.encode(block, levels);
+        first.encode(block, MapPage.levels(geometry.chunkCount()));
         file.write(block, first.offset());
         file.sync();
     }

@@ -144,6 +144,9 @@ final class UcowStore implements ExceptionStore {
         }
         if (context.background()) {
             maintenance.start();
+            if (!freed.isEmpty()) {
+                maintenance.wake();
+            }
         }
     }
 
@@ -288,7 +291,9 @@ final class UcowStore implements ExceptionStore {
             for (int i = 0; i < count; i++) {
                 long previous = table.publish(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
                 if (RemapEntry.isSlot(previous)) {
-                    freed.add(RemapEntry.slotOf(previous), seq);
+                    if (freed.add(RemapEntry.slotOf(previous), seq)) {
+                        maintenance.wake(); // gives it back after a while, if no flush comes before
+                    }
                 }
             }
             return true;

@@ -1,0 +1,85 @@
+package io.ucow.store.remap;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class RemapEntryTest {
+    private static final long LAST_SLOT = RemapEntry.MAX_SLOTS - 1;
+
+    @Test
+    void bitsAreWhereTheFormatHasThem() {
+        assertThat(RemapEntry.ORIGIN).isZero();
+        assertThat(RemapEntry.ZERO).isEqualTo(0x4000000000000000L);
+        assertThat(RemapEntry.slot(0)).isEqualTo(0x8000000000000000L);
+        assertThat(RemapEntry.slot(0xa1a2a3a4a5L)).isEqualTo(0x800000a1a2a3a4a5L);
+        assertThat(RemapEntry.slot(LAST_SLOT)).isEqualTo(0x800000ffffffffffL);
+        assertThat(RemapEntry.slotOf(0x800000a1a2a3a4a5L)).isEqualTo(0xa1a2a3a4a5L);
+        assertThat(RemapEntry.isPacked(0xc000000000000001L)).isTrue();
+    }
+
+    @Test
+    void everyEntryIsOfOneKindAtMost() {
+        assertKinds(RemapEntry.ORIGIN, true, false, false);
+        assertKinds(RemapEntry.ZERO, false, true, false);
+        assertKinds(RemapEntry.slot(0), false, false, true);
+        assertKinds(RemapEntry.slot(LAST_SLOT), false, false, true);
+    }
+
+    /** Frozen, pinned, the sixteenths, zero with a slot, origin with a slot, packed: not for version 1's disks. */
+    @ParameterizedTest
+    @ValueSource(
+            longs = {
+                0xa000000000000001L,
+                0x8100000000000001L,
+                0x8000010000000001L,
+                0x8080000000000001L,
+                0x4000000000000001L,
+                0x6000000000000000L,
+                0x0000000000000001L,
+                0x2000000000000000L,
+                0xc000000000000000L,
+                -1L
+            })
+    void otherPatternsAreNotValid(long entry) {
+        assertThat(RemapEntry.isValid(entry)).isFalse();
+        assertThat(RemapEntry.isOrigin(entry) || RemapEntry.isZero(entry) || RemapEntry.isSlot(entry))
+                .isFalse();
+    }
+
+    @Test
+    void runsContinueWithinOneKindOnly() {
+        long slot = RemapEntry.slot(7);
+        assertThat(RemapEntry.continues(slot, RemapEntry.slot(8))).isTrue();
+        assertThat(RemapEntry.continues(slot, slot)).isFalse();
+        assertThat(RemapEntry.continues(slot, RemapEntry.slot(6))).isFalse();
+        assertThat(RemapEntry.continues(slot, RemapEntry.ZERO)).isFalse();
+        assertThat(RemapEntry.continues(RemapEntry.ORIGIN, RemapEntry.ORIGIN)).isTrue();
+        assertThat(RemapEntry.continues(RemapEntry.ZERO, RemapEntry.ZERO)).isTrue();
+        assertThat(RemapEntry.continues(RemapEntry.ZERO, RemapEntry.ORIGIN)).isFalse();
+        assertThat(RemapEntry.continues(RemapEntry.ORIGIN, slot)).isFalse();
+        long last = RemapEntry.slot(LAST_SLOT);
+        assertThat(RemapEntry.continues(last, last + 1)).isFalse();
+        long packed = 0xc000000000000001L;
+        assertThat(RemapEntry.continues(packed, packed)).isFalse();
+    }
+
+    @Test
+    void everySlotSurvivesTheRoundTrip() {
+        new Random(1).longs(10_000, 0, RemapEntry.MAX_SLOTS).forEach(slot -> {
+            assertThat(RemapEntry.slotOf(RemapEntry.slot(slot))).isEqualTo(slot);
+            assertThat(RemapEntry.isSlot(RemapEntry.slot(slot))).isTrue();
+        });
+    }
+
+    private static void assertKinds(long entry, boolean origin, boolean zero, boolean slot) {
+        assertThat(RemapEntry.isOrigin(entry)).isEqualTo(origin);
+        assertThat(RemapEntry.isZero(entry)).isEqualTo(zero);
+        assertThat(RemapEntry.isSlot(entry)).isEqualTo(slot);
+        assertThat(RemapEntry.isPacked(entry)).isFalse();
+        assertThat(RemapEntry.isValid(entry)).isTrue();
+    }
+}
