@@ -120,10 +120,12 @@ class SecondOpenIT {
         }
 
         for (Path name : new Path[] {image, mounted.file()}) {
-            assertThat(UcowHome.object(home.ucow("info", "--json", name).succeed().stdout())
+            assertThat(UcowHome.object(
+                                    home.ucow("info", "--json", name).succeed().stdout())
                             .getLong("alteredChunks"))
                     .isEqualTo(1);
-            assertThat(UcowHome.objects(home.ucow("map", "--json", name).succeed().stdout()))
+            assertThat(UcowHome.objects(
+                            home.ucow("map", "--json", name).succeed().stdout()))
                     .extracting(extent -> extent.getString("source"))
                     .containsExactly("base", "store", "base");
             assertThat(home.ucow("table", name).succeed().stdout().lines())
