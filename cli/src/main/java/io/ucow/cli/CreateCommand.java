@@ -1,5 +1,6 @@
 package io.ucow.cli;
 
+import io.ucow.cli.text.Sizes;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Images;
 import java.io.IOException;
@@ -8,8 +9,11 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** {@code ucow create}: a new image, empty, over a base. */
 @Command(
@@ -17,6 +21,9 @@ import picocli.CommandLine.Parameters;
         description = "Create an image: a private copy-on-write disk over a read-only base.",
         mixinStandardHelpOptions = true)
 final class CreateCommand implements Callable<Integer> {
+    @Spec
+    private CommandSpec spec;
+
     @Option(
             names = {"-b", "--base"},
             paramLabel = "BASE",
@@ -50,14 +57,19 @@ final class CreateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (chunk > Integer.MAX_VALUE) {
+            throw new ParameterException(
+                    spec.commandLine(), "chunk size " + Sizes.format(chunk) + " is not between 4K and 1M");
+        }
         if (base != null) {
             ImageFiles.requireBase(base);
         }
+        ImageFiles.requireDirectoryOf(image);
         Images.create(new CreateOptions(
                 image,
                 Optional.ofNullable(base),
                 size == null ? OptionalLong.empty() : OptionalLong.of(size),
-                (int) Math.min(chunk, Integer.MAX_VALUE),
+                (int) chunk,
                 format));
         return ExitCodes.OK;
     }

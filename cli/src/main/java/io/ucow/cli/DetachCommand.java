@@ -45,7 +45,6 @@ final class DetachCommand implements Callable<Integer> {
                     null,
                     "not attached, but " + found.daemon().describe(found.file()));
         }
-        daemons.detachLoop(found.daemon(), found.file());
-        daemons.stop(found.daemon());
+        daemons.detach(found);
     }
 }

@@ -38,7 +38,7 @@ final class ErrorLine {
             return "no such file or directory";
         }
         if (failure instanceof FileAlreadyExistsException) {
-            return "exists already";
+            return "exists already; choose another name";
         }
         if (failure instanceof AccessDeniedException) {
             return "permission denied";

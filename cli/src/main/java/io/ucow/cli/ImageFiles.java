@@ -19,6 +19,14 @@ final class ImageFiles {
         requireNoDirectory(image, "an image");
     }
 
+    /** @throws IOException if the directory that a new image is to be in does not exist */
+    static void requireDirectoryOf(Path image) throws IOException {
+        Path directory = image.toAbsolutePath().getParent();
+        if (directory != null && Files.notExists(directory)) {
+            throw new NoSuchFileException(directory.toString(), null, "no such directory; make it with mkdir -p");
+        }
+    }
+
     /** @throws IOException if there is no file at all, or a directory */
     static void requireBase(Path base) throws IOException {
         if (Files.notExists(base)) {

@@ -18,6 +18,7 @@ final class Logging {
     /** For daemons, whose standard error is their log: their life, with time and thread. */
     static void ofDaemon() {
         System.setProperty(PREFIX + "defaultLogLevel", "info");
+        System.setProperty(PREFIX + "warnLevelString", "WARN");
         System.setProperty(PREFIX + "showThreadName", "true");
         System.setProperty(PREFIX + "showDateTime", "true");
         System.setProperty(PREFIX + "dateTimeFormat", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX");

@@ -9,6 +9,7 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command line, {@code bin/ucow VERB}. Each verb is a class of its own. */
 @Command(
@@ -65,8 +66,15 @@ public final class UcowCli implements Runnable {
 
     private static int onUsageError(ParameterException error, String[] arguments) {
         CommandLine command = error.getCommandLine();
+        String problem = error.getMessage();
+        if (error instanceof UnmatchedArgumentException unmatched && !unmatched.isUnknownOption()) {
+            String argument = unmatched.getUnmatched().get(0);
+            problem = command.getParent() == null
+                    ? "there is no verb '" + argument + "'"
+                    : "what is '" + argument + "'? It is one argument too many";
+        }
         command.getErr()
-                .println("ucow: " + ErrorLine.joined(error.getMessage()) + " (see: "
+                .println("ucow: " + ErrorLine.joined(problem) + " (see: "
                         + command.getCommandSpec().qualifiedName() + " --help)");
         return command.getCommandSpec().exitCodeOnInvalidInput();
     }

@@ -4,6 +4,7 @@ import com.grack.nanojson.JsonArray;
 import com.grack.nanojson.JsonObject;
 import io.ucow.sys.Libc;
 import java.io.BufferedReader;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -32,7 +33,11 @@ public final class DaemonMain {
         BufferedReader lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8));
         Daemon daemon;
         try {
-            MountSpec spec = MountSpec.fromJson(lines.readLine());
+            String request = lines.readLine();
+            if (request == null) {
+                throw new EOFException("nothing to serve: " + DaemonLauncher.VERB + " is for ucow's own use");
+            }
+            MountSpec spec = MountSpec.fromJson(request);
             Libc.setsid();
             daemon = Daemon.start(spec, RunDirectory.ofUser(), toError);
             Libc.chdir("/"); // no sooner: a table's relative paths start from the command's directory

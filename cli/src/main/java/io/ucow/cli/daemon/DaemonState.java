@@ -102,7 +102,7 @@ public record DaemonState(
                     json.getBoolean("attached"),
                     json.getBoolean("ready"),
                     files);
-        } catch (JsonParserException | ClassCastException | NullPointerException e) {
+        } catch (JsonParserException | ClassCastException e) {
             throw new IOException("not a daemon's state: " + e.getMessage(), e);
         }
     }

@@ -1,6 +1,7 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
+import io.ucow.fuse.MountInfo;
 import io.ucow.fuse.Mounts;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
@@ -98,10 +99,40 @@ public final class Daemons {
         ask(device.daemon(), request, item -> lines.accept(item.getString("line")));
     }
 
-    /** Ends a daemon. On return it is unmounted and gone; if its files are in use, nothing has changed. */
+    /**
+     * Ends a daemon. On return it is unmounted and gone.
+     *
+     * @throws IOException if its files are in use, saying by whom where that can be found out; nothing was changed
+     */
     public void stop(DaemonState daemon) throws IOException {
-        ask(daemon, request(Requests.STOP), item -> {});
+        try {
+            ask(daemon, request(Requests.STOP), item -> {});
+        } catch (RemoteException e) {
+            // The kernel knows for certain whether it is in use, but not by whom.
+            if (MountInfo.at(daemon.dir()).isPresent()) {
+                requireUnused(daemon, MountUsers.of(daemon.dir()));
+            }
+            throw e;
+        }
         daemon.process().awaitEnd();
+    }
+
+    /**
+     * Detaches the loop device of a daemon that {@code ucow attach} started, and ends the daemon.
+     *
+     * @throws IOException if one of them is in use, saying by whom; nothing was changed
+     */
+    public void detach(Found attached) throws IOException {
+        requireUnused(attached.daemon(), MountUsers.processes(attached.daemon().dir()));
+        detachLoop(attached.daemon(), attached.file());
+        stop(attached.daemon());
+    }
+
+    private static void requireUnused(DaemonState daemon, List<String> users) throws BusyException {
+        if (!users.isEmpty()) {
+            throw new BusyException(daemon.dir() + ": in use by " + String.join(", ", users)
+                    + "; end that, and try again; nothing was changed");
+        }
     }
 
     private static JsonObject request(String verb) {
@@ -188,12 +219,7 @@ public final class Daemons {
         }
     }
 
-    /**
-     * Detaches the loop device on a file.
-     *
-     * @throws LoopBusyException if it is in use; nothing was changed
-     */
-    public void detachLoop(DaemonState daemon, ServedFile file) throws IOException {
+    private static void detachLoop(DaemonState daemon, ServedFile file) throws IOException {
         for (LoopDevice loop : LoopControl.find(daemon.dir().resolve(file.name()))) {
             loop.detach();
         }

@@ -66,7 +66,7 @@ public record MountSpec(
                     images,
                     Optional.ofNullable(json.getString("table")),
                     json.getString("tableName"));
-        } catch (JsonParserException | ClassCastException | NullPointerException e) {
+        } catch (JsonParserException | ClassCastException e) {
             throw new IOException("not a mount request: " + e.getMessage(), e);
         }
     }
