@@ -136,7 +136,7 @@ class CliErrorsIT {
         Path mounted = home.mount("mounted.cow").dir();
         Path device = home.attach("attached.cow");
         mistake(BUSY, "already mounted at " + mounted, "mount", "mounted.cow", "dir");
-        mistake(BUSY, "already mounted at " + mounted, "mount", "vm.cow", mounted);
+        mistake(BUSY, "serves mounted there; choose another directory", "mount", "vm.cow", mounted);
         mistake(BUSY, "already mounted at " + mounted, "attach", "mounted.cow");
         mistake(BUSY, "already attached as " + device, "attach", "attached.cow");
         mistake(BUSY, "already attached as " + device, "mount", "attached.cow", "dir");
@@ -166,8 +166,9 @@ class CliErrorsIT {
         Tool.Result result = home.ucow("check", "damaged.cow").exit(CHECK_CORRUPT);
 
         assertThat(result.stdout()).contains("ERROR ");
-        assertThat(UcowHome.object(
-                                home.ucow("check", "--json", "damaged.cow").exit(CHECK_CORRUPT).stdout())
+        assertThat(UcowHome.object(home.ucow("check", "--json", "damaged.cow")
+                                .exit(CHECK_CORRUPT)
+                                .stdout())
                         .getBoolean("sound"))
                 .isFalse();
     }
@@ -183,7 +184,8 @@ class CliErrorsIT {
         for (String image : List.of("vm", "other", "sub/vm", "mounted", "attached", "damaged")) {
             home.create(image + ".cow", base);
         }
-        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M").succeed();
+        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")
+                .succeed();
         try (RandomAccessFile damaged =
                 new RandomAccessFile(home.path("damaged.cow").toFile(), "rw")) {
             // Both superblocks, each in a sector or so of its own, behind their magic numbers.
@@ -200,7 +202,8 @@ class CliErrorsIT {
     }
 
     private void mistake(int status, String says, Object... arguments) {
-        String name = "ucow " + String.join(" ", Stream.of(arguments).map(Object::toString).toList());
+        String name = "ucow "
+                + String.join(" ", Stream.of(arguments).map(Object::toString).toList());
         mistake(DynamicTest.dynamicTest(name, () -> verify(status, says, arguments)));
     }
 
@@ -226,7 +229,8 @@ class CliErrorsIT {
         try (Stream<Path> files = Files.walk(home.root())) {
             for (Path file : files.toList()) {
                 boolean image = file.toString().endsWith(".cow");
-                boolean passing = file.startsWith(home.runDirectory()) && !file.toString().endsWith(".json");
+                boolean passing =
+                        file.startsWith(home.runDirectory()) && !file.toString().endsWith(".json");
                 if (!passing && mountPoints.stream().noneMatch(file::startsWith)) {
                     // An image that is opened and closed again has another time, and the same size.
                     found.put(

@@ -69,7 +69,11 @@ class ScaleIT {
         long start = System.nanoTime();
         MountedImage mounted = home.mount(image); // the whole command, and 'list'
         long mountMillis = (System.nanoTime() - start) / 1_000_000;
-        long altered = home.objectsOf("status", image).get(0).getArray("stores").getObject(0).getLong("alteredChunks");
+        long altered = home.objectsOf("status", image)
+                .get(0)
+                .getArray("stores")
+                .getObject(0)
+                .getLong("alteredChunks");
         long resident = residentKilobytes(mounted.pid(), "VmRSS");
         mounted.kill();
         start = System.nanoTime();
@@ -128,7 +132,7 @@ class ScaleIT {
     }
 
     private static long offset(int round) {
-        return round * 2 * MIB;
+        return 2L * MIB * round;
     }
 
     private static byte[] content(int device, int round) {
@@ -171,7 +175,8 @@ class ScaleIT {
                 store.commit(chunk, run, first);
                 chunk += run;
             }
-            Tool.of("truncate", "-s", (RemapEntry.slotOf(last) + 1) * 4096, image).succeed();
+            Tool.of("truncate", "-s", (RemapEntry.slotOf(last) + 1) * 4096, image)
+                    .succeed();
         }
     }
 

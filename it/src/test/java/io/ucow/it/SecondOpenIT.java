@@ -94,7 +94,7 @@ class SecondOpenIT {
         MountedImage mounted = home.mount(image);
         Path other = home.create("b.cow", base);
 
-        refused(home.ucow("mount", other, mounted.dir()), "already mounted at " + mounted.dir());
+        refused(home.ucow("mount", other, mounted.dir()), "serves vm there; choose another directory");
         refused(home.in("other", "mount", other, mounted.dir()), "is mounted there already");
         stillServed(mounted.file());
     }
