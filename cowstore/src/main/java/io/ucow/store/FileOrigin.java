@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.store.format.Superblock;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
@@ -54,14 +55,15 @@ final class FileOrigin implements Origin {
 
     /** Refuses bases whose bytes are a container format: served raw they would be garbage to every guest. */
     void requireRaw() throws IOException {
-        ByteBuffer head = ByteBuffer.allocateDirect(SAMPLE_BYTES);
+        ByteBuffer head = ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES);
         read(head, 0);
         if (head.getInt(0) == QCOW2_MAGIC) {
             throw new UnsupportedFormatException(file.name()
                     + ": is a qcow2 image, and a base must be raw; convert it with: qemu-img convert -O raw "
                     + file.name() + " BASE.raw");
         }
-        if (io.ucow.store.format.Superblock.hasMagic(head, 0)) {
+        // A new image has only its second superblock.
+        if (Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE)) {
             throw new UnsupportedFormatException(
                     file.name() + ": is a ucow image, and a base must be raw; attach it and copy /dev/loopN to a file");
         }
