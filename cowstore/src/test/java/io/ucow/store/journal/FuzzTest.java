@@ -33,7 +33,7 @@ import org.junit.jupiter.api.Test;
  * G7: hostile images are opened, read, checked and written to. Mutations know the format, and most of them put the
  * checksums right again, or no hostile value would get past them.
  *
- * <p>{@code -Ducow.fuzz.seed=N} runs one case again, {@code -Ducow.fuzz.cases=N} runs that many.
+ * <p>{@code -Ducow.fuzz.seed=N} runs one case again, {@code -Ducow.fuzz.first=N} and {@code -Ducow.fuzz.cases=M} explore.
  */
 class FuzzTest {
     private static final int CASES = Integer.getInteger("ucow.fuzz.cases", 6000);
@@ -137,7 +137,7 @@ class FuzzTest {
     @Test
     void hostileImagesAreAnErrorOrADevice() {
         Long only = Long.getLong("ucow.fuzz.seed");
-        long first = only != null ? only : System.nanoTime();
+        long first = only != null ? only : Long.getLong("ucow.fuzz.first", 1);
         System.out.printf("fuzz: -Ducow.fuzz.seed=%d and following%n", first);
         long heap = usedHeap();
         long until = System.nanoTime() + TOTAL_NANOS;
