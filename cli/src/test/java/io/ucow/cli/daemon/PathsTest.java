@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
@@ -46,6 +47,14 @@ class PathsTest {
         assertThat(CanonicalPath.of(dir.resolve("dirlink/none"))).isEqualTo(dir.resolve("none"));
         assertThat(CanonicalPath.of(Path.of("/no/such/../place"))).isEqualTo(Path.of("/no/place"));
         assertThat(CanonicalPath.of(Path.of("/"))).isEqualTo(Path.of("/"));
+    }
+
+    @Test
+    void circlesAreNoticed() throws Exception {
+        Files.createSymbolicLink(dir.resolve("a"), Path.of("b"));
+        Files.createSymbolicLink(dir.resolve("b"), Path.of("a"));
+
+        assertThatThrownBy(() -> CanonicalPath.of(dir.resolve("a"))).isInstanceOf(FileSystemLoopException.class);
     }
 
     @Test
