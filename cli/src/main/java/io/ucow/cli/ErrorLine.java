@@ -5,6 +5,7 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 
@@ -48,6 +49,9 @@ final class ErrorLine {
         }
         if (failure instanceof DirectoryNotEmptyException) {
             return "the directory is not empty; choose an empty one";
+        }
+        if (failure instanceof FileSystemLoopException) {
+            return "its symbolic links go round in circles";
         }
         return failure.getClass().getSimpleName();
     }

@@ -35,7 +35,8 @@ final class ImageFiles {
         requireNoDirectory(base, "a base");
     }
 
-    private static void requireNoDirectory(Path path, String wanted) throws IOException {
+    /** @throws IOException if {@code path} is a directory where {@code wanted} is expected */
+    static void requireNoDirectory(Path path, String wanted) throws IOException {
         if (Files.isDirectory(path)) {
             throw new WrongKindException(path + ": is a directory, not " + wanted);
         }

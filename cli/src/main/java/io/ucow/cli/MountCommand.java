@@ -103,9 +103,12 @@ final class MountCommand implements Callable<Integer> {
     }
 
     private String tableText() throws IOException {
-        return STDIN.equals(table)
-                ? new String(System.in.readAllBytes(), StandardCharsets.UTF_8)
-                : Files.readString(Path.of(table));
+        if (STDIN.equals(table)) {
+            return new String(System.in.readAllBytes(), StandardCharsets.UTF_8);
+        }
+        Path file = Path.of(table);
+        ImageFiles.requireNoDirectory(file, "a table");
+        return new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
     }
 
     private void serve(MountSpec mount, RunDirectory run) throws IOException, InterruptedException {

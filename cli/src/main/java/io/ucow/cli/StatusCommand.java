@@ -58,11 +58,12 @@ final class StatusCommand implements Callable<Integer> {
             return ExitCodes.OK;
         }
         String before = Boolean.getBoolean(TERMINAL_PROPERTY) ? HOME_AND_CLEAR : "";
-        while (true) {
+        while (!output.writer().checkError()) {
             output.text(output.isJson() ? JsonWriter.string(status) + "\n" : before + text.of(status) + "\n");
             TimeUnit.SECONDS.sleep(1);
             status = collect(daemons);
         }
+        return ExitCodes.OK; // whoever read it has seen enough
     }
 
     /** @throws NoSuchFileException when the target, or on a watch the last of all, is gone */

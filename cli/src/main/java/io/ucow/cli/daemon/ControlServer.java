@@ -121,7 +121,9 @@ final class ControlServer implements Closeable {
     public void close() throws IOException {
         server.close();
         try {
-            if (!underWay.writeLock().tryLock(LAST_ANSWER_LIMIT.toMillis(), TimeUnit.MILLISECONDS)) {
+            if (underWay.writeLock().tryLock(LAST_ANSWER_LIMIT.toMillis(), TimeUnit.MILLISECONDS)) {
+                underWay.writeLock().unlock();
+            } else {
                 LOG.info("ending although a command has not read its answer");
             }
         } catch (InterruptedException e) {

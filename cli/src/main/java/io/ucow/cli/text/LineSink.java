@@ -12,12 +12,12 @@ public final class LineSink implements Appendable {
     }
 
     @Override
-    public Appendable append(CharSequence text) {
+    public LineSink append(CharSequence text) {
         return append(text, 0, text.length());
     }
 
     @Override
-    public Appendable append(CharSequence text, int start, int end) {
+    public LineSink append(CharSequence text, int start, int end) {
         for (int i = start; i < end; i++) {
             append(text.charAt(i));
         }
@@ -25,7 +25,7 @@ public final class LineSink implements Appendable {
     }
 
     @Override
-    public Appendable append(char c) {
+    public LineSink append(char c) {
         if (c == '\n') {
             lines.accept(line.toString());
             line.setLength(0);
