@@ -80,6 +80,7 @@ public final class ExitCodes {
             Map.entry(NoSuchFileException.class, NOT_FOUND),
             Map.entry(FileAlreadyExistsException.class, EXISTS),
             Map.entry(AccessDeniedException.class, NO_PERMISSION),
+            Map.entry(WrongKindException.class, WRONG_KIND),
             Map.entry(NotDirectoryException.class, WRONG_KIND),
             Map.entry(DirectoryNotEmptyException.class, WRONG_KIND));
 

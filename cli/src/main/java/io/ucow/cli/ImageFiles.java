@@ -1,6 +1,5 @@
 package io.ucow.cli;
 
-import io.ucow.store.UnsupportedFormatException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -39,7 +38,7 @@ final class ImageFiles {
     /** @throws IOException if {@code path} is a directory where {@code wanted} is expected */
     static void requireNoDirectory(Path path, String wanted) throws IOException {
         if (Files.isDirectory(path)) {
-            throw new UnsupportedFormatException(path + ": is a directory, not " + wanted);
+            throw new WrongKindException(path + ": is a directory, not " + wanted);
         }
     }
 }

@@ -1,11 +1,12 @@
 package io.ucow.store;
 
+import io.ucow.store.format.Superblock;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -34,17 +35,15 @@ final class FileOrigin implements Origin {
     }
 
     /**
-     * @throws NoSuchFileException if it is missing
+     * @throws NativeException {@code ENOENT} if it is missing
      * @throws IOException if it is neither a regular file nor a block device, or may not be read
      */
     static FileOrigin open(Path path) throws IOException {
+        // Before it is opened: that would wait for the writer of a pipe.
+        requireFileOrBlockDevice(path, Libc.statx(path));
         NativeFile file = NativeFile.open(path, Libc.O_RDONLY);
         try {
-            FileStatus status = file.status();
-            if (!status.isRegular() && !status.isBlockDevice()) {
-                throw new UnsupportedFormatException(
-                        path + ": is neither a regular file nor a block device; a base must be one of them");
-            }
+            requireFileOrBlockDevice(path, file.status());
             return new FileOrigin(file, file.size());
         } catch (IOException e) {
             file.close();
@@ -52,16 +51,24 @@ final class FileOrigin implements Origin {
         }
     }
 
+    private static void requireFileOrBlockDevice(Path path, FileStatus status) throws UnsupportedFormatException {
+        if (!status.isRegular() && !status.isBlockDevice()) {
+            throw new UnsupportedFormatException(
+                    path + ": is neither a regular file nor a block device; a base must be one of them");
+        }
+    }
+
     /** Refuses bases whose bytes are a container format: served raw they would be garbage to every guest. */
     void requireRaw() throws IOException {
-        ByteBuffer head = ByteBuffer.allocateDirect(SAMPLE_BYTES);
+        ByteBuffer head = ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES);
         read(head, 0);
         if (head.getInt(0) == QCOW2_MAGIC) {
             throw new UnsupportedFormatException(file.name()
                     + ": is a qcow2 image, and a base must be raw; convert it with: qemu-img convert -O raw "
                     + file.name() + " BASE.raw");
         }
-        if (io.ucow.store.format.Superblock.hasMagic(head, 0)) {
+        // A new image has only its second superblock.
+        if (Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE)) {
             throw new UnsupportedFormatException(
                     file.name() + ": is a ucow image, and a base must be raw; attach it and copy /dev/loopN to a file");
         }

@@ -59,7 +59,8 @@ class DiscardIT {
     void blkdiscardWithZeroOutOnTheDevice() throws Exception {
         Path device = home.attach(image);
 
-        Tool.of("blkdiscard", "--zeroout", "-o", 4 * MIB, "-l", 16 * MIB, device).succeed();
+        Tool.of("blkdiscard", "--zeroout", "-o", 4 * MIB, "-l", 16 * MIB, device)
+                .succeed();
 
         requireZeros(device, 4 * MIB, 16 * MIB);
         requireBase(device, 0, 4 * MIB);
@@ -75,7 +76,8 @@ class DiscardIT {
         long before = occupied(image);
 
         Tool.of("fallocate", "--punch-hole", "-o", 4 * MIB, "-l", 8 * MIB, file).succeed();
-        Tool.of("fallocate", "--zero-range", "-o", 16 * MIB, "-l", 8 * MIB, file).succeed();
+        Tool.of("fallocate", "--zero-range", "-o", 16 * MIB, "-l", 8 * MIB, file)
+                .succeed();
 
         requireZeros(file, 4 * MIB, 8 * MIB);
         requireZeros(file, 16 * MIB, 8 * MIB);
@@ -185,7 +187,9 @@ class DiscardIT {
     private static void awaitOccupied(Path file, long atMost) throws Exception {
         long deadline = System.nanoTime() + GIVING_BACK_LIMIT.toNanos();
         while (occupied(file) > atMost) {
-            assertThat(System.nanoTime()).as("%d still > %d", occupied(file), atMost).isLessThan(deadline);
+            assertThat(System.nanoTime())
+                    .as("%d still > %d", occupied(file), atMost)
+                    .isLessThan(deadline);
             Thread.sleep(50);
         }
     }

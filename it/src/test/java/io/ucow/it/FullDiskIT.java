@@ -155,7 +155,8 @@ class FullDiskIT {
         Path device = home.attach(image);
         long daemon = home.daemonOf(image);
 
-        Tool.Result result = Tool.of("dd", "if=" + base, "of=" + device, "bs=64k", "oflag=direct").run();
+        Tool.Result result = Tool.of("dd", "if=" + base, "of=" + device, "bs=64k", "oflag=direct")
+                .run();
 
         assertThat(result.status()).isNotZero();
         assertThat(result.stderr()).contains("No space left on device");

@@ -82,8 +82,8 @@ class KillIT {
             for (int i = 0; i < WRITERS; i++) {
                 int writer = i;
                 Random own = new Random(random.nextLong());
-                writers.add(threads.submit(
-                        () -> blocks.change(mounted.file(), writer, WRITERS, own, acknowledgements)));
+                writers.add(
+                        threads.submit(() -> blocks.change(mounted.file(), writer, WRITERS, own, acknowledgements)));
             }
             assertThat(acknowledgements.await(LOAD_LIMIT.toSeconds(), TimeUnit.SECONDS))
                     .as("writers get on")
@@ -152,11 +152,14 @@ class KillIT {
     /** @return where writes were under way when the daemon died, which fio was told */
     private Set<Long> killWhileFioWrites(Path image, Path device, long randSeed, long writes) throws IOException {
         long daemon = home.daemonOf(image);
-        try (Tool.Running fio = fio(device, randSeed, "--do_verify=0", "--verify_state_save=1").start()) {
+        try (Tool.Running fio =
+                fio(device, randSeed, "--do_verify=0", "--verify_state_save=1").start()) {
             long deadline = System.nanoTime() + LOAD_LIMIT.toNanos();
             long before = completedWrites(device);
             while (completedWrites(device) - before < writes) {
-                assertThat(System.nanoTime()).as("fio gets on: %s", fio.stderr()).isLessThan(deadline);
+                assertThat(System.nanoTime())
+                        .as("fio gets on: %s", fio.stderr())
+                        .isLessThan(deadline);
                 assertThat(fio.isAlive()).as("fio runs: %s", fio.stderr()).isTrue();
                 Thread.onSpinWait();
             }
@@ -206,8 +209,8 @@ class KillIT {
 
     /** Fifth word of the kernel's Documentation/block/stat.rst. */
     private static long completedWrites(Path device) throws IOException {
-        String stat = Files.readString(
-                Path.of("/sys/block", device.getFileName().toString(), "stat"));
+        String stat =
+                Files.readString(Path.of("/sys/block", device.getFileName().toString(), "stat"));
         return Long.parseLong(stat.strip().split(" +", -1)[4]);
     }
 }

@@ -94,7 +94,7 @@ class SecondOpenIT {
         MountedImage mounted = home.mount(image);
         Path other = home.create("b.cow", base);
 
-        refused(home.ucow("mount", other, mounted.dir()), "already mounted at " + mounted.dir());
+        refused(home.ucow("mount", other, mounted.dir()), "serves vm there; choose another directory");
         refused(home.in("other", "mount", other, mounted.dir()), "is mounted there already");
         stillServed(mounted.file());
     }
@@ -120,10 +120,12 @@ class SecondOpenIT {
         }
 
         for (Path name : new Path[] {image, mounted.file()}) {
-            assertThat(UcowHome.object(home.ucow("info", "--json", name).succeed().stdout())
+            assertThat(UcowHome.object(
+                                    home.ucow("info", "--json", name).succeed().stdout())
                             .getLong("alteredChunks"))
                     .isEqualTo(1);
-            assertThat(UcowHome.objects(home.ucow("map", "--json", name).succeed().stdout()))
+            assertThat(UcowHome.objects(
+                            home.ucow("map", "--json", name).succeed().stdout()))
                     .extracting(extent -> extent.getString("source"))
                     .containsExactly("base", "store", "base");
             assertThat(home.ucow("table", name).succeed().stdout().lines())

@@ -139,10 +139,7 @@ class TableIT {
     }
 
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            textBlock =
-                    """
+    @CsvSource(delimiter = '|', textBlock = """
             0 2048 cow x BASE s.cow 100                            | 1 | CHUNK is 100
             0 2048 cow x BASE s.cow 4                              | 1 | CHUNK is 4
             0 2048 cow x BASE s.cow                                | 1 | after cow

@@ -10,7 +10,6 @@ import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -118,7 +117,7 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         return file;
     }
 
-    /** A new image. @param options of {@code ucow create}, such as {@code "--chunk", "4K"} */
+    /** A new image; {@code options} are those of {@code ucow create}, such as {@code "--chunk", "4K"}. */
     Path create(String name, Path base, Object... options) throws IOException {
         List<Object> arguments = new ArrayList<>(List.of("create", "--base", base));
         arguments.addAll(Arrays.asList(options));
@@ -128,7 +127,7 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         return image;
     }
 
-    /** Mounts on a new directory. @param imagesAndOptions what {@code ucow mount} takes before the directory */
+    /** Mounts on a new directory, before whose name {@code ucow mount} is given {@code imagesAndOptions}. */
     MountedImage mount(Object... imagesAndOptions) throws IOException {
         Path dir = Files.createDirectory(path("mnt" + ++mounts));
         return mountAt(dir, imagesAndOptions);
@@ -162,6 +161,11 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
     /** What {@code ucow list} has in this home. */
     List<JsonObject> list() throws IOException {
         return objects(ucow("list", "--json").succeed().stdout());
+    }
+
+    /** What {@code verb --json} says of something. */
+    List<JsonObject> objectsOf(String verb, Object target) throws IOException {
+        return objects(ucow(verb, "--json", target).succeed().stdout());
     }
 
     /** The process that serves {@code image}. */
@@ -251,7 +255,8 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         for (String line : Files.readAllLines(Path.of("/proc/self/mountinfo"))) {
             String[] words = line.split(" ", -1);
             Path point = Path.of(words[4].replace("\\040", " "));
-            Path source = Path.of(line.substring(line.indexOf(" - ")).split(" ", -1)[3].replace("\\040", " "));
+            Path source = Path.of(
+                    line.substring(line.indexOf(" - ")).split(" ", -1)[3].replace("\\040", " "));
             if (point.startsWith(root) || devices.contains(source)) {
                 points.add(point);
             }
@@ -264,20 +269,21 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         List<Path> devices = new ArrayList<>();
         try (DirectoryStream<Path> all = Files.newDirectoryStream(Path.of("/sys/block"), "loop*")) {
             for (Path device : all) {
-                try {
-                    String file =
-                            Files.readString(device.resolve("loop/backing_file")).strip();
-                    if (Path.of(file).startsWith(root)) {
-                        devices.add(Path.of("/dev").resolve(device.getFileName()));
-                    }
-                } catch (NoSuchFileException e) {
-                    continue; // not attached
-                } catch (IOException e) {
-                    continue; // detached this moment
+                String file = backingFile(device);
+                if (!file.isEmpty() && Path.of(file).startsWith(root)) {
+                    devices.add(Path.of("/dev").resolve(device.getFileName()));
                 }
             }
         }
         return devices;
+    }
+
+    private static String backingFile(Path sysfs) {
+        try {
+            return Files.readString(sysfs.resolve("loop/backing_file")).strip();
+        } catch (IOException e) {
+            return ""; // not attached, or no more
+        }
     }
 
     private void endOrderly() throws IOException {
@@ -307,11 +313,10 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
 
     private void clearAway() throws IOException {
         for (Path point : reversed(mountPoints())) {
-            try {
-                Tool.of("umount", point).within(CLEANING_LIMIT).run();
-            } catch (AssertionError e) {
-                continue; // stuck; by force below
-            }
+            // Half of the limit is a stuck one's; then by force below.
+            Tool.of("timeout", "--signal=KILL", CLEANING_LIMIT.toSeconds() / 2, "umount", point)
+                    .within(CLEANING_LIMIT)
+                    .run();
         }
         for (Path device : loopDevices()) {
             Tool.of("losetup", "--detach", device).within(CLEANING_LIMIT).run();

@@ -1,0 +1,418 @@
+package io.ucow.store;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+
+import com.google.common.jimfs.Configuration;
+import com.google.common.jimfs.Jimfs;
+import io.ucow.store.remap.RemapEntry;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.FileSystem;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.UUID;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/**
+ * What the engine relies on in any format's store. A plug-in's test extends this class and says which plug-in.
+ *
+ * <p>Nothing is assumed about entries but what {@link RemapEntry} says of their kinds, nor about where slots lie.
+ */
+public abstract class ExceptionStoreContract {
+    /** Chunks of the device, the last one partial. */
+    protected static final int CHUNKS = 40;
+
+    private final FileSystem jimfs = Jimfs.newFileSystem(Configuration.unix());
+    private final Path image = jimfs.getPath("/image.cow");
+    private int copies;
+    private ExceptionStore store;
+    private int chunkSize;
+
+    /** The plug-in under test. */
+    protected abstract ExceptionStoreProvider format();
+
+    /** Binary logarithm of the chunk size to create stores with. */
+    protected int chunkShift() {
+        return 16;
+    }
+
+    @BeforeEach
+    void create() throws IOException {
+        Geometry geometry = new Geometry(((long) CHUNKS << chunkShift()) - 1000, chunkShift());
+        try (ChannelFile file = new ChannelFile(image)) {
+            format().create(file, geometry, reference());
+        }
+        store = open(image, false, TestDevices.BOOT);
+        chunkSize = store.geometry().chunkSize();
+        assertThat(store.geometry().sizeBytes()).isEqualTo(geometry.sizeBytes());
+    }
+
+    @AfterEach
+    void closeSoundly() throws IOException {
+        store.close();
+        assertThat(check(image)).isEmpty();
+        jimfs.close();
+    }
+
+    @Test
+    void createdFileIsRecognisedAndNothingElse() throws IOException {
+        assertThat(format().recognises(head(image))).isTrue();
+        assertThat(format().recognises(ByteBuffer.allocateDirect(0))).isFalse();
+        assertThat(format().recognises(ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES)))
+                .isFalse();
+        assertThat(format().name()).matches("[a-z0-9]+");
+        assertThat(format().description()).isNotBlank().doesNotContain("\n");
+    }
+
+    @Test
+    void newStoreIsUnalteredEverywhere() throws IOException {
+        for (long chunk = 0; chunk < chunks(); chunk++) {
+            assertThat(store.lookup(chunk)).isEqualTo(RemapEntry.ORIGIN);
+        }
+        assertThat(store.isReadOnly()).isFalse();
+        assertThat(store.origin()).isEqualTo(reference());
+        assertThat(store.locate(RemapEntry.ORIGIN)).isEqualTo(new ChunkSource.Origin());
+        assertThat(store.reclaim()).isFalse();
+        assertThat(store.maxCommit()).isPositive();
+        assertAltered(0, 0);
+    }
+
+    @Test
+    void allocationIsInvisibleUntilItIsCommitted() throws IOException {
+        long entry = store.allocate(3);
+        assertThat(RemapEntry.isSlot(entry)).isTrue();
+        store.write(entry, 0, filled('a', chunkSize));
+        assertThat(store.lookup(3)).isEqualTo(RemapEntry.ORIGIN);
+        store.commit(3, 1, entry);
+        assertThat(store.lookup(3)).isEqualTo(entry);
+        assertHolds(store, 3, 'a');
+        assertThat(store.lookup(2)).isEqualTo(RemapEntry.ORIGIN);
+        assertThat(store.lookup(4)).isEqualTo(RemapEntry.ORIGIN);
+        assertAltered(1, 0);
+    }
+
+    @Test
+    void allocatedPlacesAreDistinct() throws IOException {
+        Set<Long> entries = new HashSet<>();
+        for (long chunk = 0; chunk < chunks(); chunk++) {
+            assertThat(entries.add(put(chunk, 'a' + (int) chunk % 26))).isTrue();
+        }
+        for (long chunk = 0; chunk < chunks(); chunk++) {
+            assertHolds(store, chunk, 'a' + (int) chunk % 26);
+        }
+        assertAltered(chunks(), 0);
+    }
+
+    @Test
+    void releasedPlaceHoldsNothingAndMayServeAgain() throws IOException {
+        long before = store.allocatedBytes();
+        for (int i = 0; i < 50; i++) {
+            long entry = store.allocate(1);
+            store.write(entry, 0, filled('x', chunkSize));
+            store.release(entry);
+        }
+        assertThat(store.lookup(1)).isEqualTo(RemapEntry.ORIGIN);
+        assertThat(store.allocatedBytes() - before).isLessThan(10L * chunkSize);
+        put(1, 'b');
+        assertHolds(store, 1, 'b');
+    }
+
+    @Test
+    void writesInPlaceChangeWhatTheyCoverOnly() throws IOException {
+        long entry = put(5, 'a');
+        put(6, 'n');
+        store.write(entry, 100, filled('b', 50));
+        store.write(entry, chunkSize - 1, filled('c', 1));
+        byte[] expected = letters('a', chunkSize);
+        Arrays.fill(expected, 100, 150, (byte) 'b');
+        expected[chunkSize - 1] = 'c';
+        assertThat(read(store, entry, 0, chunkSize)).isEqualTo(expected);
+        assertThat(read(store, entry, 99, 3)).containsExactly('a', 'b', 'b');
+        assertHolds(store, 6, 'n');
+    }
+
+    @Test
+    void zeroWithinAChunkClearsThatPartOnly() throws IOException {
+        long entry = put(5, 'a');
+        put(6, 'n');
+        store.zero(entry, 512, 5000 % chunkSize);
+        store.zero(entry, chunkSize - 1, 1);
+        byte[] expected = letters('a', chunkSize);
+        Arrays.fill(expected, 512, 512 + 5000 % chunkSize, (byte) 0);
+        expected[chunkSize - 1] = 0;
+        assertThat(read(store, entry, 0, chunkSize)).isEqualTo(expected);
+        assertHolds(store, 6, 'n');
+    }
+
+    @Test
+    void oneCallServesChunksThatContinueEachOther() throws IOException {
+        for (int chunk = 0; chunk < 8; chunk++) {
+            put(chunk, 'a' + chunk);
+        }
+        int first = 0;
+        for (int chunk = 1; chunk <= 8; chunk++) {
+            if (chunk == 8 || !RemapEntry.continues(store.lookup(chunk - 1), store.lookup(chunk))) {
+                int n = (chunk - first) * chunkSize;
+                byte[] run = read(store, store.lookup(first), 0, n);
+                for (int i = first; i < chunk; i++) {
+                    assertThat(run[(i - first) * chunkSize]).isEqualTo((byte) ('a' + i));
+                }
+                store.write(store.lookup(first), 0, filled('z', n));
+                for (int i = first; i < chunk; i++) {
+                    assertHolds(store, i, 'z');
+                }
+                first = chunk;
+            }
+        }
+    }
+
+    @Test
+    void zeroRunsAsLongAsCommitsMayBe() throws IOException {
+        int count = (int) Math.min(store.maxCommit(), chunks() - 2);
+        put(2, 'a');
+        store.commit(1, count, RemapEntry.ZERO);
+        for (int chunk = 1; chunk <= count; chunk++) {
+            assertThat(store.lookup(chunk)).isEqualTo(RemapEntry.ZERO);
+        }
+        assertThat(store.lookup(0)).isEqualTo(RemapEntry.ORIGIN);
+        assertThat(store.lookup(count + 1L)).isEqualTo(RemapEntry.ORIGIN);
+        assertThat(store.locate(RemapEntry.ZERO)).isEqualTo(new ChunkSource.Zero());
+        assertAltered(0, count);
+        put(2, 'b');
+        assertAltered(1, count - 1);
+        reopen();
+        assertHolds(store, 2, 'b');
+        assertThat(store.lookup(1)).isEqualTo(RemapEntry.ZERO);
+        assertAltered(1, count - 1);
+    }
+
+    @Test
+    void freedSpaceServesAgainAfterReclaim() throws IOException {
+        put(0, 'a');
+        store.commit(0, 1, RemapEntry.ZERO);
+        store.reclaim();
+        assertThat(store.reclaim()).isFalse();
+        long size = Files.size(image);
+        for (int i = 0; i < 50; i++) {
+            put(i % 10, 'a');
+            store.commit(i % 10, 1, RemapEntry.ZERO);
+            store.reclaim();
+        }
+        assertThat(Files.size(image) - size).isLessThan(10L * chunkSize);
+    }
+
+    @Test
+    void replacedPlaceIsFreed() throws IOException {
+        long size = Files.size(image);
+        for (int i = 0; i < 50; i++) {
+            put(7, 'a' + i % 26);
+            assertHolds(store, 7, 'a' + i % 26);
+            store.reclaim();
+        }
+        assertThat(Files.size(image) - size).isLessThan(10L * chunkSize);
+        assertAltered(1, 0);
+    }
+
+    @Test
+    void nextPresentNeverSkipsAnAlteredChunk() throws IOException {
+        put(3, 'a');
+        store.commit(17, 1, RemapEntry.ZERO);
+        put(chunks() - 1, 'z');
+        for (int round = 0; round < 2; round++) {
+            for (long chunk = 0; chunk <= chunks(); chunk++) {
+                long next = store.nextPresent(chunk);
+                assertThat(next).isBetween(chunk, chunks());
+                for (long skipped = chunk; skipped < next; skipped++) {
+                    assertThat(store.lookup(skipped)).isEqualTo(RemapEntry.ORIGIN);
+                }
+            }
+            reopen();
+        }
+    }
+
+    @Test
+    void locateNamesThePlaceInTheFile() throws IOException {
+        long entry = put(3, 'q');
+        assertThat(store.locate(entry)).isInstanceOf(ChunkSource.Slot.class);
+        ChunkSource.Slot slot = (ChunkSource.Slot) store.locate(entry);
+        assertThat(slot.storedBytes()).isEqualTo(chunkSize);
+        byte[] file = Files.readAllBytes(image);
+        assertThat(Arrays.copyOfRange(file, (int) slot.storeOffset(), (int) slot.storeOffset() + chunkSize))
+                .isEqualTo(letters('q', chunkSize));
+    }
+
+    @Test
+    void closedStoreIsFoundAgain() throws IOException {
+        scatter();
+        reopen();
+        assertScattered(store);
+        reopen();
+        assertScattered(store);
+        store.close();
+        try (ExceptionStore other = open(image, false, TestDevices.NEXT_BOOT)) {
+            assertScattered(other);
+        }
+    }
+
+    @Test
+    void killedStoreIsFoundAgainInTheSameBoot() throws IOException {
+        scatter();
+        try (ExceptionStore next = open(copy(), false, TestDevices.BOOT)) {
+            assertScattered(next);
+        }
+    }
+
+    @Test
+    void flushedStoreIsFoundAgainInAnotherBoot() throws IOException {
+        scatter();
+        store.flush();
+        Path copy = copy();
+        try (ExceptionStore next = open(copy, false, TestDevices.NEXT_BOOT)) {
+            assertScattered(next);
+        }
+        assertThat(check(copy)).isEmpty();
+    }
+
+    @Test
+    void readOnlyStoreChangesNothing() throws IOException {
+        scatter();
+        store.flush();
+        for (UUID boot : new UUID[] {TestDevices.BOOT, TestDevices.NEXT_BOOT}) {
+            Path copy = copy();
+            byte[] before = Files.readAllBytes(copy);
+            ExceptionStore reader = open(copy, true, boot);
+            assertThat(reader.isReadOnly()).isTrue();
+            assertScattered(reader);
+            reader.flush();
+            reader.close();
+            assertThat(Files.readAllBytes(copy)).isEqualTo(before);
+        }
+    }
+
+    @Test
+    void infoSaysWhatIsInside() throws IOException {
+        put(3, 'a');
+        store.commit(5, 1, RemapEntry.ZERO);
+        ImageInfo info = store.info();
+        assertThat(info.format()).isEqualTo(format().name());
+        assertThat(info.geometry()).isEqualTo(store.geometry());
+        assertThat(info.alteredChunks()).isEqualTo(1);
+        assertThat(info.zeroChunks()).isEqualTo(1);
+        assertThat(info.baseSizeBytes()).isEqualTo(reference().sizeBytes());
+        assertThat(info.base()).isPresent();
+        assertThat(info.base().get().toString()).isEqualTo("/base.img");
+        assertThat(info.clean()).isFalse();
+        assertThat(store.allocatedBytes()).isPositive();
+    }
+
+    @Test
+    void secondCloseDoesNothing() throws IOException {
+        put(3, 'a');
+        store.close();
+        assertThatCode(store::close).doesNotThrowAnyException();
+    }
+
+    private void scatter() throws IOException {
+        put(0, 'a');
+        put(9, 'b');
+        put(9, 'c');
+        put(11, 'd');
+        store.commit(11, 1, RemapEntry.ZERO);
+        store.commit(20, 1, RemapEntry.ZERO);
+        put(chunks() - 1, 'z');
+    }
+
+    private void assertScattered(ExceptionStore found) throws IOException {
+        for (long chunk = 0; chunk < chunks(); chunk++) {
+            if (chunk == 11 || chunk == 20) {
+                assertThat(found.lookup(chunk)).isEqualTo(RemapEntry.ZERO);
+            } else if (chunk == 0 || chunk == 9 || chunk == chunks() - 1) {
+                assertHolds(found, chunk, chunk == 0 ? 'a' : chunk == 9 ? 'c' : 'z');
+            } else {
+                assertThat(found.lookup(chunk)).as("chunk %d", chunk).isEqualTo(RemapEntry.ORIGIN);
+            }
+        }
+        assertThat(found.info().alteredChunks()).isEqualTo(3);
+    }
+
+    private long chunks() {
+        return store.geometry().chunkCount();
+    }
+
+    private void assertAltered(long altered, long zero) {
+        assertThat(store.stats().alteredChunks()).isEqualTo(altered);
+        assertThat(store.stats().zeroChunks()).isEqualTo(zero);
+    }
+
+    private long put(long chunk, int letter) throws IOException {
+        long entry = store.allocate(chunk);
+        store.write(entry, 0, filled(letter, chunkSize));
+        store.commit(chunk, 1, entry);
+        return entry;
+    }
+
+    private void assertHolds(ExceptionStore found, long chunk, int letter) throws IOException {
+        long entry = found.lookup(chunk);
+        assertThat(RemapEntry.isSlot(entry)).as("chunk %d has a slot", chunk).isTrue();
+        assertThat(read(found, entry, 0, chunkSize)).isEqualTo(letters(letter, chunkSize));
+    }
+
+    private static byte[] read(ExceptionStore store, long entry, int offset, int length) throws IOException {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(length);
+        store.read(entry, offset, buffer);
+        assertThat(buffer.hasRemaining()).isFalse();
+        byte[] bytes = new byte[length];
+        buffer.flip().get(bytes);
+        return bytes;
+    }
+
+    private static byte[] letters(int letter, int length) {
+        byte[] bytes = new byte[length];
+        Arrays.fill(bytes, (byte) letter);
+        return bytes;
+    }
+
+    private static ByteBuffer filled(int letter, int length) {
+        return TestDevices.direct(letters(letter, length), 0, length);
+    }
+
+    private static OriginReference reference() {
+        return new OriginReference("base.img", 123_456, 77, 88, "c0".repeat(32));
+    }
+
+    private void reopen() throws IOException {
+        store.close();
+        assertThat(check(image)).isEmpty();
+        store = open(image, false, TestDevices.BOOT);
+    }
+
+    private ExceptionStore open(Path path, boolean readOnly, UUID boot) throws IOException {
+        return format().open(new ChannelFile(path), path, new StoreContext(readOnly, boot, new GracePeriod(), false));
+    }
+
+    private Path copy() throws IOException {
+        return Files.copy(image, jimfs.getPath("/copy" + copies++ + ".cow"));
+    }
+
+    private List<String> check(Path path) throws IOException {
+        try (ChannelFile file = new ChannelFile(path)) {
+            return format().check(file, path, TestDevices.NEXT_BOOT).corruptions();
+        }
+    }
+
+    private static ByteBuffer head(Path path) throws IOException {
+        try (ChannelFile file = new ChannelFile(path)) {
+            ByteBuffer head = ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES);
+            file.read(head, 0);
+            return head.order(ByteOrder.LITTLE_ENDIAN).flip();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+package io.ucow.store.journal;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ucow.store.StoreFullException;
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class SlotAllocatorTest {
+    /** Not a multiple of 64. */
+    private static final int COUNT = 1000;
+
+    private static final long FIRST = 17;
+    private final SlotAllocator slots = new SlotAllocator("vm.cow", FIRST, COUNT);
+
+    SlotAllocatorTest() throws NativeException {}
+
+    @AfterEach
+    void close() throws NativeException {
+        slots.close();
+    }
+
+    @Test
+    void lowestFreeSlotComesFirst() throws IOException {
+        for (long i = 0; i < 200; i++) {
+            assertThat(slots.allocate()).isEqualTo(FIRST + i);
+        }
+        slots.free(FIRST + 150, 2);
+        slots.free(FIRST + 3, 1);
+        assertThat(slots.allocate()).isEqualTo(FIRST + 3);
+        assertThat(slots.allocate()).isEqualTo(FIRST + 150);
+        assertThat(slots.allocate()).isEqualTo(FIRST + 151);
+        assertThat(slots.allocate()).isEqualTo(FIRST + 200);
+    }
+
+    @Test
+    void takenSlotsAreLeftOutAndCannotBeTakenTwice() throws IOException {
+        assertThat(slots.take(FIRST)).isTrue();
+        assertThat(slots.take(FIRST + 1)).isTrue();
+        assertThat(slots.take(FIRST + COUNT - 1)).isTrue();
+        assertThat(slots.take(FIRST)).isFalse();
+        assertThat(slots.allocate()).isEqualTo(FIRST + 2);
+        assertThat(slots.take(FIRST + 2)).isFalse();
+    }
+
+    @Test
+    void rangeIsFromTheFirstSlotForAllThatThereMayBe() {
+        assertThat(slots.first()).isEqualTo(FIRST);
+        assertThat(slots.isInRange(FIRST - 1)).isFalse();
+        assertThat(slots.isInRange(FIRST)).isTrue();
+        assertThat(slots.isInRange(FIRST + COUNT - 1)).isTrue();
+        assertThat(slots.isInRange(FIRST + COUNT)).isFalse();
+        assertThat(slots.isInRange(-1)).isFalse();
+        assertThat(slots.isInRange(Long.MAX_VALUE)).isFalse();
+    }
+
+    @Test
+    void lastSlotIsFollowedByStoreFull() throws IOException {
+        for (int i = 0; i < COUNT; i++) {
+            slots.allocate();
+        }
+        for (int i = 0; i < 2; i++) {
+            assertThatThrownBy(slots::allocate)
+                    .isInstanceOf(StoreFullException.class)
+                    .hasMessage("vm.cow: all 1000 slots are in use")
+                    .satisfies(e -> assertThat(Errno.of(e)).isEqualTo(Errno.ENOSPC));
+        }
+        slots.free(FIRST + COUNT - 1, 1);
+        assertThat(slots.allocate()).isEqualTo(FIRST + COUNT - 1);
+        slots.free(FIRST, COUNT);
+        assertThat(slots.allocate()).isEqualTo(FIRST);
+    }
+
+    @Test
+    void freeRunsAreMaximalAndComplete() throws IOException {
+        Random random = new Random(5);
+        for (int round = 0; round < 200; round++) {
+            try (SlotAllocator some = new SlotAllocator("x", FIRST, COUNT)) {
+                BitSet used = new BitSet();
+                int runs = random.nextInt(20);
+                for (int i = 0; i < runs; i++) {
+                    int from = random.nextInt(COUNT);
+                    int to = Math.min(
+                            COUNT, from + (random.nextBoolean() ? 1 + random.nextInt(4) : random.nextInt(300)));
+                    for (int slot = from; slot < to; slot++) {
+                        used.set(slot);
+                        some.take(FIRST + slot);
+                    }
+                }
+                int end = random.nextInt(4) == 0 ? COUNT + 100 : random.nextInt(COUNT + 1);
+                BitSet seen = new BitSet();
+                long[] last = {-1};
+                some.forEachFreeRun(FIRST + end, (slot, count) -> {
+                    int from = (int) (slot - FIRST);
+                    assertThat(count).isPositive();
+                    assertThat((long) from).as("runs do not touch").isGreaterThan(last[0]);
+                    last[0] = from + count;
+                    seen.set(from, (int) (from + count));
+                });
+                BitSet expected = (BitSet) used.clone();
+                expected.flip(0, Math.min(end, COUNT));
+                expected.clear(Math.min(end, COUNT), COUNT + 1);
+                assertThat(seen).isEqualTo(expected);
+            }
+        }
+    }
+
+    @Test
+    void runsOfThousandsOfMillionsAreFoundAtOnce() throws IOException {
+        try (SlotAllocator huge = new SlotAllocator("x", FIRST, 1L << 34)) {
+            long top = FIRST + (1L << 34) - 2;
+            huge.allocate();
+            huge.take(top);
+            huge.take(FIRST + (1L << 33));
+            List<Long> runs = new ArrayList<>();
+            long start = System.nanoTime();
+            huge.forEachFreeRun(Long.MAX_VALUE, (slot, count) -> {
+                runs.add(slot);
+                runs.add(count);
+            });
+            assertThat(System.nanoTime() - start).isLessThan(1_000_000_000L);
+            assertThat(runs)
+                    .containsExactly(FIRST + 1, (1L << 33) - 1, FIRST + (1L << 33) + 1, (1L << 33) - 3, top + 1, 1L);
+        }
+    }
+
+    @Test
+    void nothingIsFreeBelowTheFirstSlot() throws IOException {
+        slots.forEachFreeRun(FIRST - 5, (slot, count) -> {
+            throw new AssertionError("run at " + slot);
+        });
+        slots.forEachFreeRun(0, (slot, count) -> {
+            throw new AssertionError("run at " + slot);
+        });
+    }
+
+    @Test
+    void manyThreadsNeverShareASlot() throws Exception {
+        AtomicIntegerArray owners = new AtomicIntegerArray(COUNT);
+        ExecutorService pool = Executors.newFixedThreadPool(4);
+        try {
+            List<Callable<Void>> jobs = new ArrayList<>();
+            for (int t = 0; t < 4; t++) {
+                Random random = new Random(t);
+                jobs.add(() -> {
+                    List<Long> mine = new ArrayList<>();
+                    for (int i = 0; i < 100_000; i++) {
+                        if (mine.size() < 260 && random.nextBoolean()) {
+                            try {
+                                long slot = slots.allocate();
+                                assertThat(owners.incrementAndGet((int) (slot - FIRST)))
+                                        .isEqualTo(1);
+                                mine.add(slot);
+                            } catch (StoreFullException e) {
+                                assertThat(mine).isNotEmpty();
+                            }
+                        } else if (!mine.isEmpty()) {
+                            long slot = mine.remove(random.nextInt(mine.size()));
+                            owners.decrementAndGet((int) (slot - FIRST));
+                            slots.free(slot, 1);
+                        }
+                    }
+                    for (long slot : mine) {
+                        owners.decrementAndGet((int) (slot - FIRST));
+                        slots.free(slot, 1);
+                    }
+                    return null;
+                });
+            }
+            for (Future<Void> done : pool.invokeAll(jobs)) {
+                done.get();
+            }
+        } finally {
+            pool.shutdown();
+        }
+        // Nothing was lost on the way.
+        for (int i = 0; i < COUNT; i++) {
+            assertThat(slots.allocate()).isEqualTo(FIRST + i);
+        }
+    }
+}
