@@ -120,8 +120,11 @@ public final class CowDevice implements BlockDevice {
             int n = runLength(chunk, entry, within, src.remaining());
             int end = src.limit();
             src.limit(src.position() + n);
-            store.write(entry, within, src);
-            src.limit(end);
+            try {
+                store.write(entry, within, src);
+            } finally {
+                src.limit(end);
+            }
             return n;
         } finally {
             readers.exit(ticket);

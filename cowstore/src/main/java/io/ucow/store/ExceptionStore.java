@@ -62,7 +62,7 @@ public interface ExceptionStore extends Closeable {
     /**
      * Records that {@code count} chunks from {@code chunk} are at {@code entry} (ZERO for all of them, or one slot for
      * one chunk), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was; the
-     * entry must then not be released, for it may be on record.
+     * entry must then not be released: it may be on record, and where it is not the store has taken it back itself.
      */
     void commit(long chunk, int count, long entry) throws IOException;
 

@@ -3,10 +3,10 @@ package io.ucow.store;
 import io.ucow.store.format.Superblock;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -35,21 +35,26 @@ final class FileOrigin implements Origin {
     }
 
     /**
-     * @throws NoSuchFileException if it is missing
+     * @throws NativeException {@code ENOENT} if it is missing
      * @throws IOException if it is neither a regular file nor a block device, or may not be read
      */
     static FileOrigin open(Path path) throws IOException {
+        // Before it is opened: that would wait for the writer of a pipe.
+        requireFileOrBlockDevice(path, Libc.statx(path));
         NativeFile file = NativeFile.open(path, Libc.O_RDONLY);
         try {
-            FileStatus status = file.status();
-            if (!status.isRegular() && !status.isBlockDevice()) {
-                throw new UnsupportedFormatException(
-                        path + ": is neither a regular file nor a block device; a base must be one of them");
-            }
+            requireFileOrBlockDevice(path, file.status());
             return new FileOrigin(file, file.size());
         } catch (IOException e) {
             file.close();
             throw e;
+        }
+    }
+
+    private static void requireFileOrBlockDevice(Path path, FileStatus status) throws UnsupportedFormatException {
+        if (!status.isRegular() && !status.isBlockDevice()) {
+            throw new UnsupportedFormatException(
+                    path + ": is neither a regular file nor a block device; a base must be one of them");
         }
     }
 

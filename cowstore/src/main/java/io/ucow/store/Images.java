@@ -124,7 +124,7 @@ public final class Images {
         if (reference == null) {
             return new ZeroOrigin();
         }
-        Path base = resolve(reference, image);
+        Path base = reference.resolve(image);
         FileOrigin origin;
         try {
             origin = FileOrigin.open(base);
@@ -144,11 +144,6 @@ public final class Images {
         }
     }
 
-    /** Where the base of {@code image} is to be found. */
-    static Path resolve(OriginReference reference, Path image) {
-        return image.toAbsolutePath().resolveSibling(reference.path());
-    }
-
     /**
      * Verifies all metadata of an image without changing it. The base is not needed.
      *
@@ -156,7 +151,7 @@ public final class Images {
      * @throws UnsupportedFormatException if no plug-in recognises it
      */
     public static CheckReport check(Path image) throws IOException {
-        try (NativeFile file = NativeFile.open(image, Libc.O_RDONLY)) {
+        try (NativeFile file = openRegular(image, true)) {
             ExceptionStoreProvider plugin = recognise(file, image);
             lock(file, image, false);
             return plugin.check(file, image, bootId());
@@ -171,7 +166,7 @@ public final class Images {
     }
 
     private static ExceptionStore openStore(Path image, StoreContext context) throws IOException {
-        NativeFile file = NativeFile.open(image, context.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR);
+        NativeFile file = openRegular(image, context.readOnly());
         ExceptionStoreProvider plugin;
         try {
             plugin = recognise(file, image);
@@ -183,11 +178,20 @@ public final class Images {
         return plugin.open(file, image, context);
     }
 
-    private static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
-        FileStatus status = file.status();
+    private static NativeFile openRegular(Path image, boolean readOnly) throws IOException {
+        // Before it is opened: that would wait for the writer of a pipe.
+        requireRegular(image, Libc.statx(image));
+        return NativeFile.open(image, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
+    }
+
+    private static void requireRegular(Path image, FileStatus status) throws UnsupportedFormatException {
         if (!status.isRegular()) {
             throw new UnsupportedFormatException(image + ": is not a regular file; an image must be one");
         }
+    }
+
+    private static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
+        requireRegular(image, file.status());
         ByteBuffer head =
                 ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         file.read(head, 0);

@@ -1,5 +1,8 @@
 package io.ucow.store;
 
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+
 /**
  * A base as the store remembers it: where it was and what identifies it.
  *
@@ -18,6 +21,20 @@ public record OriginReference(
     public OriginReference {
         if (fingerprint.length() != 2 * FINGERPRINT_BYTES) {
             throw new IllegalArgumentException("fingerprint " + fingerprint);
+        }
+    }
+
+    /**
+     * Where the base of {@code image} is to be found.
+     *
+     * @throws UnsupportedFormatException if the path cannot be spelled in this locale
+     */
+    public Path resolve(Path image) throws UnsupportedFormatException {
+        try {
+            return image.toAbsolutePath().resolveSibling(path);
+        } catch (InvalidPathException e) {
+            throw new UnsupportedFormatException(
+                    image + ": path of its base cannot be spelled in this locale; set LC_ALL=C.UTF-8", e);
         }
     }
 

@@ -15,10 +15,15 @@ import java.util.concurrent.atomic.AtomicLong;
  * <p>Threading: lock-free.
  */
 final class SlotAllocator implements AutoCloseable {
+    /** Slots whose bits share 4 KiB of memory. */
+    private static final int PAGE_SHIFT = 15;
+
     private final String name;
     private final long first;
     private final long count;
     private final SparseLongs used;
+    /** One bit for each page of {@code used} that has ever had a bit set: what a walk need look at. */
+    private final SparseLongs touched;
     /** No word below this one has a free slot, but for a moment while one is being freed. */
     private final AtomicLong hint = new AtomicLong();
 
@@ -32,6 +37,7 @@ final class SlotAllocator implements AutoCloseable {
         this.first = first;
         this.count = count;
         this.used = new SparseLongs((count + 63) / 64);
+        this.touched = new SparseLongs((count >>> PAGE_SHIFT) / 64 + 1);
     }
 
     /** Number of the first slot. */
@@ -48,6 +54,7 @@ final class SlotAllocator implements AutoCloseable {
     boolean take(long slot) {
         long index = slot - first;
         long mask = 1L << index;
+        touch(index);
         return (used.getAndBitwiseOr(index >>> 6, mask) & mask) == 0;
     }
 
@@ -63,6 +70,7 @@ final class SlotAllocator implements AutoCloseable {
                     break;
                 }
                 if (used.compareAndSet(word, bits, bits | 1L << free)) {
+                    touch(index);
                     return first + index;
                 }
                 bits = used.get(word);
@@ -74,6 +82,17 @@ final class SlotAllocator implements AutoCloseable {
         }
         throw new StoreFullException(
                 name + ": all " + count + " slots are in use", new NativeException("allocate slot", Errno.ENOSPC));
+    }
+
+    private void touch(long index) {
+        long page = index >>> PAGE_SHIFT;
+        if (!isTouched(page)) {
+            touched.getAndBitwiseOr(page >>> 6, 1L << page);
+        }
+    }
+
+    private boolean isTouched(long page) {
+        return (touched.get(page >>> 6) & 1L << page) != 0;
     }
 
     /** Makes slots available again. */
@@ -107,8 +126,12 @@ final class SlotAllocator implements AutoCloseable {
 
     /** The first slot from {@code index} whose bit, inverted by {@code inversion}, is set; {@code stop} if none is. */
     private long find(long index, long stop, long inversion) {
-        // Word by word: a sparse file can have thousands of millions of slots.
         while (index < stop) {
+            if (inversion == 0 && !isTouched(index >>> PAGE_SHIFT)) {
+                // A sparse file can have thousands of millions of slots.
+                index = ((index >>> PAGE_SHIFT) + 1) << PAGE_SHIFT;
+                continue;
+            }
             long bits = (used.get(index >>> 6) ^ inversion) & -1L << index;
             if (bits != 0) {
                 return Math.min(stop, (index & ~63L) + Long.numberOfTrailingZeros(bits));
@@ -126,5 +149,6 @@ final class SlotAllocator implements AutoCloseable {
     @Override
     public void close() throws NativeException {
         used.close();
+        touched.close();
     }
 }

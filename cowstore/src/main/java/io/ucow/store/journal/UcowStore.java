@@ -511,8 +511,9 @@ final class UcowStore implements ExceptionStore {
                 Superblock.VERSION,
                 now.uuid().toString(),
                 geometry,
-                Optional.ofNullable(now.origin())
-                        .map(o -> image.toAbsolutePath().resolveSibling(o.path())),
+                now.origin() == null
+                        ? Optional.empty()
+                        : Optional.of(now.origin().resolve(image)),
                 now.origin() == null ? 0 : now.origin().sizeBytes(),
                 table.alteredChunks(),
                 table.zeroChunks(),

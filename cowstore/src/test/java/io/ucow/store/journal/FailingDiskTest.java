@@ -261,6 +261,21 @@ class FailingDiskTest {
     }
 
     @Test
+    void failedWriteInPlaceLeavesTheCallersBufferUsable() throws IOException {
+        create(1024);
+        write(0, CHUNK, 'a');
+        file.hook((call, offset, length) -> {
+            throw new NativeException("pwrite", Errno.EIO);
+        });
+        ByteBuffer src = TestDevices.direct(filled(3 * CHUNK, 'b'), 0, 3 * CHUNK);
+        assertErrno(Errno.EIO, () -> device.write(10, src));
+        assertThat(src.limit()).isEqualTo(3 * CHUNK);
+        file.hook((call, offset, length) -> {});
+        device.write(10, src.rewind());
+        assertThat(letters(0, 1, 2, 3)).isEqualTo("abbb");
+    }
+
+    @Test
     void failedSuperblockWriteStopsTheStoreAndLosesNothing() throws IOException {
         create(1024);
         write(0, 2 * CHUNK, 'a');

@@ -121,6 +121,25 @@ class SlotAllocatorTest {
     }
 
     @Test
+    void runsOfThousandsOfMillionsAreFoundAtOnce() throws IOException {
+        try (SlotAllocator huge = new SlotAllocator("x", FIRST, 1L << 34)) {
+            long top = FIRST + (1L << 34) - 2;
+            huge.allocate();
+            huge.take(top);
+            huge.take(FIRST + (1L << 33));
+            List<Long> runs = new ArrayList<>();
+            long start = System.nanoTime();
+            huge.forEachFreeRun(Long.MAX_VALUE, (slot, count) -> {
+                runs.add(slot);
+                runs.add(count);
+            });
+            assertThat(System.nanoTime() - start).isLessThan(1_000_000_000L);
+            assertThat(runs)
+                    .containsExactly(FIRST + 1, (1L << 33) - 1, FIRST + (1L << 33) + 1, (1L << 33) - 3, top + 1, 1L);
+        }
+    }
+
+    @Test
     void nothingIsFreeBelowTheFirstSlot() throws IOException {
         slots.forEachFreeRun(FIRST - 5, (slot, count) -> {
             throw new AssertionError("run at " + slot);
