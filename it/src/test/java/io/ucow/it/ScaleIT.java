@@ -32,6 +32,9 @@ class ScaleIT {
     private static final long MIB = 1 << 20;
     private static final long TIB = 1L << 40;
     private static final long ALTERED = 16_000_000;
+    /** The fastest counts: what else runs on this machine is not what is measured. */
+    private static final int ATTEMPTS = 3;
+
     private static final int DEVICES = 64;
     private static final int WRITTEN = 256 << 10;
     private static final Duration CHECKPOINT_LIMIT = Duration.ofSeconds(20);
@@ -67,20 +70,24 @@ class ScaleIT {
         Path image = create("vm.cow", base, 4096);
         alter(image, ALTERED);
 
-        long start = System.nanoTime();
-        MountedImage mounted = home.mount(image); // the whole command, and 'list'
-        long mountMillis = (System.nanoTime() - start) / 1_000_000;
-        long altered = home.objectsOf("status", image)
-                .get(0)
-                .getArray("stores")
-                .getObject(0)
-                .getLong("alteredChunks");
-        long resident = residentKilobytes(mounted.pid(), "VmRSS");
-        mounted.kill();
-        start = System.nanoTime();
-        mounted = home.mountAt(mounted.dir(), image);
-        long againMillis = (System.nanoTime() - start) / 1_000_000;
-        mounted.unmount();
+        Path dir = Files.createDirectory(home.path("dir"));
+        long mountMillis = Long.MAX_VALUE;
+        long againMillis = Long.MAX_VALUE;
+        long altered = 0;
+        long resident = 0;
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            mountMillis = Math.min(mountMillis, millisToMount(image, dir));
+            altered = home.objectsOf("status", image)
+                    .get(0)
+                    .getArray("stores")
+                    .getObject(0)
+                    .getLong("alteredChunks");
+            long daemon = home.daemonOf(image);
+            resident = residentKilobytes(daemon, "VmRSS");
+            home.kill(daemon);
+            againMillis = Math.min(againMillis, millisToMount(image, dir));
+            home.ucow("unmount", dir).succeed();
+        }
         long pages = pagesOfACheckpointAfterFewChanges(image);
 
         System.out.printf(
@@ -131,6 +138,13 @@ class ScaleIT {
         long peak = residentKilobytes(mounted.pid(), "VmHWM");
         System.out.printf("ScaleIT %d devices, one daemon: VmRSS %d KiB, VmHWM %d KiB%n", DEVICES, resident, peak);
         assertThat(peak).isLessThan(512 << 10);
+    }
+
+    /** The whole command, two starts of Java included. */
+    private long millisToMount(Path image, Path dir) throws IOException {
+        long start = System.nanoTime();
+        home.ucow("mount", image, dir).succeed();
+        return (System.nanoTime() - start) / 1_000_000;
     }
 
     private static long offset(int round) {
