@@ -21,6 +21,11 @@ public final class TestDevices {
         return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers);
     }
 
+    /** A device over a store that the caller opened itself, without a thread of its own. */
+    public static CowDevice over(ExceptionStore store, Origin origin, GracePeriod readers) {
+        return new CowDevice(store, origin, readers);
+    }
+
     /** As {@link #open}, read-only. */
     public static CowDevice openReadOnly(ExceptionStoreProvider plugin, PositionalFile file, Origin origin, UUID boot)
             throws IOException {

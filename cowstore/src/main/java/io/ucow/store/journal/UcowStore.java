@@ -430,7 +430,7 @@ final class UcowStore implements ExceptionStore {
     }
 
     /** Returns slots freed before the last barrier to the allocator and the file system. @return how many */
-    private long giveBack() throws IOException {
+    long giveBack() throws IOException {
         long[] ready = freed.takeBefore(durable.get());
         if (ready.length == 0) {
             return 0;

@@ -6,10 +6,13 @@ import static org.assertj.core.api.Assertions.fail;
 import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
+import io.ucow.store.GracePeriod;
 import io.ucow.store.Origin;
+import io.ucow.store.StoreContext;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -143,10 +146,13 @@ final class PowerLossScenario {
 
     private void work(Session session, int threads, boolean close) throws Exception {
         int before = session.file.eventCount();
-        CowDevice device = TestDevices.open(FORMAT, session.file, origin, session.boot);
+        GracePeriod readers = new GracePeriod();
+        StoreContext context = new StoreContext(false, session.boot, readers, false);
+        UcowStore store = UcowStore.open(session.file, Path.of(session.file.name()), context);
+        CowDevice device = TestDevices.over(store, origin, readers);
         session.opened = session.file.eventCount();
         if (threads == 1) {
-            guest(session, device, 0, 1, random.nextLong(), 150);
+            guest(session, device, store, 0, 1, random.nextLong(), 150);
         } else {
             ExecutorService pool = Executors.newFixedThreadPool(threads);
             try {
@@ -155,7 +161,7 @@ final class PowerLossScenario {
                     int id = t;
                     long seed = random.nextLong();
                     guests.add(() -> {
-                        guest(session, device, id, threads, seed, 60);
+                        guest(session, device, store, id, threads, seed, 60);
                         return null;
                     });
                 }
@@ -175,11 +181,16 @@ final class PowerLossScenario {
     }
 
     /** One guest: it owns the sectors whose number is {@code id} modulo {@code threads}; all share the chunks. */
-    private void guest(Session session, CowDevice device, int id, int threads, long seed, int operations)
+    private void guest(
+            Session session, CowDevice device, UcowStore store, int id, int threads, long seed, int operations)
             throws IOException {
         Random r = new Random(seed);
         for (int i = 0; i < operations; i++) {
             int kind = r.nextInt(20);
+            if (r.nextInt(8) == 0) {
+                // What the maintenance thread does whenever it comes round to it.
+                store.giveBack();
+            }
             if (kind < 3) {
                 int begin = session.file.eventCount();
                 device.flush();
