@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import java.io.PrintWriter;
+import java.nio.charset.Charset;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -48,7 +49,9 @@ public final class UcowCli implements Runnable {
     /** Runs the command and ends the process with its exit code. */
     public static void main(String[] arguments) {
         Logging.toStandardError();
-        System.exit(commandLine().execute(arguments));
+        // Unlike picocli's own, this writer notices when nobody reads it any more.
+        PrintWriter out = new PrintWriter(System.out, true, Charset.forName(System.getProperty("sun.jnu.encoding")));
+        System.exit(commandLine().setOut(out).execute(arguments));
     }
 
     /** A command line that reports as {@link ErrorLine} and {@link ExitCodes} say. */

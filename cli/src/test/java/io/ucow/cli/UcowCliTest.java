@@ -132,10 +132,10 @@ class UcowCliTest {
         for (String verb : List.of("info", "map", "table")) {
             assertThat(ucow(verb, raw)).as(verb).isEqualTo(ExitCodes.UNSUPPORTED);
             assertOneErrorLine(raw.toString());
-            assertThat(ucow(verb, temporary)).as(verb).isEqualTo(ExitCodes.UNSUPPORTED);
+            assertThat(ucow(verb, temporary)).as(verb).isEqualTo(ExitCodes.WRONG_KIND);
             assertOneErrorLine("is a directory");
         }
-        assertThat(ucow("create", "--base", temporary, temporary.resolve("a"))).isEqualTo(ExitCodes.UNSUPPORTED);
+        assertThat(ucow("create", "--base", temporary, temporary.resolve("a"))).isEqualTo(ExitCodes.WRONG_KIND);
         assertOneErrorLine("is a directory, not a base");
         assertThat(ucow("create", "--size", "1M", "--format", "foo", temporary.resolve("a")))
                 .isEqualTo(ExitCodes.UNSUPPORTED);

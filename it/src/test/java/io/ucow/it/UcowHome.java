@@ -47,6 +47,8 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
     private Path root;
     private int mounts;
     private final Set<String> runDirectories = new LinkedHashSet<>();
+    /** What daemons that died leave by intent. */
+    private final Set<Path> logsOfKilled = new LinkedHashSet<>();
 
     @Override
     public void beforeEach(ExtensionContext test) throws IOException {
@@ -182,8 +184,20 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         if (!processes().contains(pid)) {
             throw new AssertionError("process " + pid + " is not of " + root);
         }
+        noteLog(pid);
         ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
         Libc.awaitExit(pid);
+    }
+
+    private void noteLog(long pid) throws IOException {
+        try (DirectoryStream<Path> states = Files.newDirectoryStream(runDirectory(), "*.json")) {
+            for (Path state : states) {
+                JsonObject daemon = object(Files.readString(state));
+                if (daemon.getLong("pid") == pid) {
+                    logsOfKilled.add(runDirectory().resolve(daemon.getString("id") + ".log"));
+                }
+            }
+        }
     }
 
     /** {@code ucow check}: no errors, no leaks. */
@@ -210,7 +224,7 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         }
     }
 
-    /** Everything in the run directories but the lock. A log would be there because its daemon ended badly. */
+    /** Everything in the run directories but the lock, and the logs of daemons that {@link #kill} has killed. */
     List<Path> leftInRunDirectories() throws IOException {
         List<Path> left = new ArrayList<>();
         for (String name : runDirectories) {
@@ -218,7 +232,7 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
             if (Files.isDirectory(directory)) {
                 try (Stream<Path> files = Files.walk(directory)) {
                     files.filter(f -> !f.equals(directory) && !f.equals(directory.resolve("lock")))
-                            .filter(f -> !f.equals(directory.resolve("mnt")))
+                            .filter(f -> !f.equals(directory.resolve("mnt")) && !logsOfKilled.contains(f))
                             .forEach(left::add);
                 }
             }
