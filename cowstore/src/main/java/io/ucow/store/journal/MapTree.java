@@ -163,6 +163,21 @@ final class MapTree implements AutoCloseable {
         }
     }
 
+    /** Calls {@code visitor} for each slot of map pages none of which is in use any more. */
+    void forEachFreeSlot(SlotAllocator.RunVisitor visitor) throws IOException {
+        long[] pages = freePages.sorted();
+        int whole = 1 << pagesPerSlotShift;
+        for (int i = 0; i + whole <= pages.length; ) {
+            long slot = pages[i] >>> pagesPerSlotShift;
+            if (pages[i + whole - 1] >>> pagesPerSlotShift == slot) {
+                visitor.visit(slot, 1);
+                i += whole;
+            } else {
+                i++;
+            }
+        }
+    }
+
     @Override
     public void close() throws NativeException {
         for (SparseLongs level : pageOf) {
@@ -188,6 +203,12 @@ final class MapTree implements AutoCloseable {
 
         boolean isEmpty() {
             return size == 0;
+        }
+
+        long[] sorted() {
+            long[] copy = Arrays.copyOf(elements, size);
+            Arrays.sort(copy);
+            return copy;
         }
     }
 }

@@ -554,6 +554,8 @@ final class UcowStore implements ExceptionStore {
             if (!context.readOnly()) {
                 checkpointOrFlush();
                 giveBack();
+                // Nothing durable refers to them, and the next session would not know them for slots of map pages.
+                tree.forEachFreeSlot(this::punch);
             }
         }
     }
