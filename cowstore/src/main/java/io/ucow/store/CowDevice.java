@@ -214,7 +214,8 @@ public final class CowDevice implements BlockDevice {
     private void writeMerged(long chunk, long old, int within, ByteBuffer src, int n, long slot) throws IOException {
         ByteBuffer merged = scratch.take();
         try {
-            // What the merge overwrites is not read. Past the device's end the slot holds what the origin has there, or zeros.
+            // What the merge overwrites is not read. Past the device's end the slot holds what the origin has there, or
+            // zeros.
             readOld(chunk, old, merged, 0, within);
             merged.limit(within + n);
             if (src == null) {
