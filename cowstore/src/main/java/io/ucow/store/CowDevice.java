@@ -1,6 +1,7 @@
 package io.ucow.store;
 
 import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import java.io.IOException;
@@ -97,7 +98,7 @@ public final class CowDevice implements BlockDevice {
             if (n == 0) {
                 // First writer copies, the rest wait on its future; whole-chunk writes too, or a copy in flight would
                 // bring old bytes back (I3).
-                n = copyUp(guestOffset, src, src.remaining());
+                n = alter(guestOffset, src, src.remaining());
             }
             guestOffset += n;
         }
@@ -147,34 +148,16 @@ public final class CowDevice implements BlockDevice {
     }
 
     /**
-     * Gives the chunk at {@code guestOffset} a slot that holds its bytes with {@code src} merged in.
+     * Gives the chunk at {@code guestOffset}, or a run of whole ones from there, slots that hold the new bytes.
      *
-     * @param src what to merge, advanced by what was taken; null for zeros
-     * @param wanted bytes to merge; what lies beyond the chunk is left for the next call
-     * @return bytes merged; 0 when somebody else gave the chunk a slot, so that it can be written in place
+     * @param src what to write, advanced by what was taken; null for zeros
+     * @param wanted bytes to write; some may be left for the next call
+     * @return bytes written; 0 when somebody else gave the chunk a slot, so that it can be written in place
      */
-    private int copyUp(long guestOffset, ByteBuffer src, long wanted) throws IOException {
-        long chunk = geometry.chunkOf(guestOffset);
-        int within = geometry.offsetInChunk(guestOffset);
-        int n = (int) Math.min(wanted, geometry.chunkSize() - within);
-        futures.claim(chunk);
-        try {
-            long entry = store.lookup(chunk);
-            if (RemapEntry.isSlot(entry)) {
-                return 0;
-            }
-            fillSlotOrReclaim(chunk, entry, within, src, n);
-            copies.increment();
-            return n;
-        } finally {
-            futures.complete(chunk);
-        }
-    }
-
-    private void fillSlotOrReclaim(long chunk, long old, int within, ByteBuffer src, int n) throws IOException {
+    private int alter(long guestOffset, ByteBuffer src, long wanted) throws IOException {
         int position = src == null ? 0 : src.position();
         try {
-            fillSlot(chunk, old, within, src, n);
+            return tryAlter(guestOffset, src, wanted);
         } catch (IOException e) {
             // Discarded slots become free at the next barrier: a guest that just discarded must not see a full disk.
             if (Errno.of(e) != Errno.ENOSPC || !store.reclaim()) {
@@ -183,29 +166,103 @@ public final class CowDevice implements BlockDevice {
             if (src != null) {
                 src.position(position);
             }
-            fillSlot(chunk, old, within, src, n);
+            return tryAlter(guestOffset, src, wanted);
+        }
+    }
+
+    private int tryAlter(long guestOffset, ByteBuffer src, long wanted) throws IOException {
+        long chunk = geometry.chunkOf(guestOffset);
+        int within = geometry.offsetInChunk(guestOffset);
+        int whole = src == null || within > 0 ? 0 : (int) Math.min(wanted >>> geometry.chunkShift(), store.maxCommit());
+        if (whole > 0) {
+            return replaceChunks(chunk, whole, src) << geometry.chunkShift();
+        }
+        return copyUp(chunk, within, src, (int) Math.min(wanted, geometry.chunkSize() - within));
+    }
+
+    /**
+     * Writes up to {@code wanted} whole chunks that have no slot: as many as lie together, in one write and one commit.
+     *
+     * @return how many; 0 when the first one has a slot by now
+     */
+    private int replaceChunks(long first, int wanted, ByteBuffer src) throws IOException {
+        int claimed = 0;
+        try {
+            while (claimed < wanted && claimUnaltered(first + claimed)) {
+                claimed++;
+            }
+            int n = claimed == 0 ? 0 : fillSlots(first, claimed, src);
+            copies.add(n);
+            return n;
+        } finally {
+            for (int i = 0; i < claimed; i++) {
+                futures.complete(first + i);
+            }
+        }
+    }
+
+    /** Claims the future of a chunk that has no slot. @return false, and nothing is claimed, when it has one */
+    private boolean claimUnaltered(long chunk) throws IOException {
+        if (RemapEntry.isSlot(store.lookup(chunk))) {
+            return false;
+        }
+        futures.claim(chunk);
+        boolean unaltered = false;
+        try {
+            // Again: whoever held the future may have altered it.
+            unaltered = !RemapEntry.isSlot(store.lookup(chunk));
+            return unaltered;
+        } finally {
+            if (!unaltered) {
+                futures.complete(chunk);
+            }
+        }
+    }
+
+    private int fillSlots(long first, int wanted, ByteBuffer src) throws IOException {
+        long run = store.allocate(first, wanted);
+        int count = SlotRun.count(run);
+        int end = src.limit();
+        boolean written = false;
+        try {
+            src.limit(src.position() + (count << geometry.chunkShift()));
+            store.write(SlotRun.entry(run), 0, src);
+            written = true;
+        } finally {
+            src.limit(end);
+            if (!written) {
+                store.release(SlotRun.entry(run), count);
+            }
+        }
+        store.commit(first, count, SlotRun.entry(run));
+        return count;
+    }
+
+    /** Gives one chunk a slot that holds its bytes with {@code n} bytes of {@code src} merged in. */
+    private int copyUp(long chunk, int within, ByteBuffer src, int n) throws IOException {
+        futures.claim(chunk);
+        try {
+            long entry = store.lookup(chunk);
+            if (RemapEntry.isSlot(entry)) {
+                return 0;
+            }
+            fillSlot(chunk, entry, within, src, n);
+            copies.increment();
+            return n;
+        } finally {
+            futures.complete(chunk);
         }
     }
 
     private void fillSlot(long chunk, long old, int within, ByteBuffer src, int n) throws IOException {
-        long slot = store.allocate(chunk);
+        long slot = SlotRun.entry(store.allocate(chunk, 1));
         boolean written = false;
         try {
-            if (n == geometry.chunkSize() && src != null) {
-                int end = src.limit();
-                src.limit(src.position() + n);
-                try {
-                    store.write(slot, 0, src);
-                } finally {
-                    src.limit(end);
-                }
-            } else {
-                writeMerged(chunk, old, within, src, n, slot);
-            }
+            writeMerged(chunk, old, within, src, n, slot);
             written = true;
         } finally {
             if (!written) {
-                store.release(slot);
+                store.release(slot, 1);
             }
         }
         store.commit(chunk, 1, slot);
@@ -326,7 +383,7 @@ public final class CowDevice implements BlockDevice {
         } finally {
             readers.exit(ticket);
         }
-        return copyUp(guestOffset, null, n);
+        return alter(guestOffset, null, n);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.ucow.store;
 
 import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.SlotRun;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -49,20 +50,22 @@ public interface ExceptionStore extends Closeable {
     void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException;
 
     /**
-     * Picks a place for {@code chunk}. The entry is the caller's alone until {@link #commit} or {@link #release}; what
-     * it holds is undefined.
+     * Picks places for {@code chunk} and those that follow it, as many adjacent ones as it has up to {@code count}. They
+     * are the caller's alone until {@link #commit} or {@link #release}; what they hold is undefined.
      *
+     * @param count {@code 1..maxCommit()}
+     * @return a {@link SlotRun} of {@code 1..count} slots
      * @throws StoreFullException when there is no place left
      */
-    long allocate(long chunk) throws IOException;
+    long allocate(long chunk, int count) throws IOException;
 
-    /** Takes back an entry that was allocated and will not be committed. */
-    void release(long entry);
+    /** Takes back {@code count} adjacent places from {@code entry} on that were allocated and will not be committed. */
+    void release(long entry, int count);
 
     /**
-     * Records that {@code count} chunks from {@code chunk} are at {@code entry} (ZERO for all of them, or one slot for
-     * one chunk), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was; the
-     * entry must then not be released: it may be on record, and where it is not the store has taken it back itself.
+     * Records that {@code count} chunks from {@code chunk} are at {@code entry} (ZERO for all of them, or slots counting
+     * up from that one), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was;
+     * the entry must then not be released: it may be on record, and where it is not the store has taken it back itself.
      */
     void commit(long chunk, int count, long entry) throws IOException;
 

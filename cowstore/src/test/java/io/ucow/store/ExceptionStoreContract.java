@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.SlotRun;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -87,7 +88,7 @@ public abstract class ExceptionStoreContract {
 
     @Test
     void allocationIsInvisibleUntilItIsCommitted() throws IOException {
-        long entry = store.allocate(3);
+        long entry = SlotRun.entry(store.allocate(3, 1));
         assertThat(RemapEntry.isSlot(entry)).isTrue();
         store.write(entry, 0, filled('a', chunkSize));
         assertThat(store.lookup(3)).isEqualTo(RemapEntry.ORIGIN);
@@ -115,14 +116,49 @@ public abstract class ExceptionStoreContract {
     void releasedPlaceHoldsNothingAndMayServeAgain() throws IOException {
         long before = store.allocatedBytes();
         for (int i = 0; i < 50; i++) {
-            long entry = store.allocate(1);
+            long entry = SlotRun.entry(store.allocate(1, 1));
             store.write(entry, 0, filled('x', chunkSize));
-            store.release(entry);
+            store.release(entry, 1);
         }
         assertThat(store.lookup(1)).isEqualTo(RemapEntry.ORIGIN);
         assertThat(store.allocatedBytes() - before).isLessThan(10L * chunkSize);
         put(1, 'b');
         assertHolds(store, 1, 'b');
+    }
+
+    @Test
+    void runIsWrittenAndCommittedAsOne() throws IOException {
+        put(2, 'o');
+        long run = store.allocate(1, Math.min(5, store.maxCommit()));
+        int count = SlotRun.count(run);
+        assertThat(count).isBetween(1, 5);
+        ByteBuffer letters = ByteBuffer.allocateDirect(count * chunkSize);
+        for (int i = 0; i < count; i++) {
+            letters.put(letters('a' + i, chunkSize));
+        }
+        store.write(SlotRun.entry(run), 0, letters.flip());
+        assertThat(store.lookup(1)).isEqualTo(RemapEntry.ORIGIN);
+        store.commit(1, count, SlotRun.entry(run));
+        for (int round = 0; round < 2; round++) {
+            for (int i = 0; i < count; i++) {
+                assertHolds(store, 1 + i, 'a' + i);
+            }
+            assertThat(store.lookup(1 + count)).isEqualTo(RemapEntry.ORIGIN);
+            assertAltered(count == 1 ? 2 : count, 0);
+            reopen();
+        }
+    }
+
+    @Test
+    void releasedRunHoldsNothingAndMayServeAgain() throws IOException {
+        long before = store.allocatedBytes();
+        for (int i = 0; i < 50; i++) {
+            long run = store.allocate(1, Math.min(8, store.maxCommit()));
+            store.write(SlotRun.entry(run), 0, filled('x', SlotRun.count(run) * chunkSize));
+            store.release(SlotRun.entry(run), SlotRun.count(run));
+        }
+        assertThat(store.lookup(1)).isEqualTo(RemapEntry.ORIGIN);
+        assertThat(store.allocatedBytes() - before).isLessThan(20L * chunkSize);
     }
 
     @Test
@@ -353,7 +389,7 @@ public abstract class ExceptionStoreContract {
     }
 
     private long put(long chunk, int letter) throws IOException {
-        long entry = store.allocate(chunk);
+        long entry = SlotRun.entry(store.allocate(chunk, 1));
         store.write(entry, 0, filled(letter, chunkSize));
         store.commit(chunk, 1, entry);
         return entry;

@@ -9,6 +9,7 @@ import io.ucow.store.GracePeriod;
 import io.ucow.store.Images;
 import io.ucow.store.StoreContext;
 import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
@@ -180,18 +181,14 @@ class ScaleIT {
     /** Alters the first chunks in the map alone: their data is a hole in the store. */
     private static void alter(Path image, long chunks) throws IOException {
         try (ExceptionStore store = openStore(image)) {
-            long last = 0;
+            long slots = 0;
             for (long chunk = 0; chunk < chunks; ) {
-                int run = (int) Math.min(store.maxCommit(), chunks - chunk);
-                long first = store.allocate(chunk);
-                for (int i = 1; i < run; i++) {
-                    last = store.allocate(chunk + i);
-                    assertThat(last).isEqualTo(first + i);
-                }
-                store.commit(chunk, run, first);
-                chunk += run;
+                long run = store.allocate(chunk, (int) Math.min(store.maxCommit(), chunks - chunk));
+                store.commit(chunk, SlotRun.count(run), SlotRun.entry(run));
+                slots = SlotRun.slot(run) + SlotRun.count(run);
+                chunk += SlotRun.count(run);
             }
-            Tool.of("truncate", "-s", (RemapEntry.slotOf(last) + 1) * 4096, image)
+            Tool.of("truncate", "-s", slots * 4096, image)
                     .succeed();
         }
     }

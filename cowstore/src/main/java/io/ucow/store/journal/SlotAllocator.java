@@ -1,6 +1,7 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.StoreFullException;
+import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.SparseLongs;
@@ -58,20 +59,31 @@ final class SlotAllocator implements AutoCloseable {
         return (used.getAndBitwiseOr(index >>> 6, mask) & mask) == 0;
     }
 
-    /** @throws StoreFullException when the store may not have more slots */
+    /** One slot. @throws StoreFullException when the store may not have more slots */
     long allocate() throws StoreFullException {
+        return SlotRun.slot(allocate(1));
+    }
+
+    /**
+     * The lowest free slot and those free ones that follow it without a gap, {@code wanted} in all at the most.
+     *
+     * @param wanted {@code >= 1}
+     * @return a {@link SlotRun}
+     * @throws StoreFullException when the store may not have more slots
+     */
+    long allocate(int wanted) throws StoreFullException {
         long words = used.length();
         for (long word = hint.get(); word < words; word++) {
             long bits = used.get(word);
             while (bits != -1) {
-                long free = Long.numberOfTrailingZeros(~bits);
-                long index = (word << 6) + free;
+                int bit = Long.numberOfTrailingZeros(~bits);
+                long index = (word << 6) + bit;
                 if (index >= count) {
                     break;
                 }
-                if (used.compareAndSet(word, bits, bits | 1L << free)) {
-                    touch(index);
-                    return first + index;
+                int taken = take(word, bits, bit, wanted);
+                if (taken > 0) {
+                    return SlotRun.of(first + index, extend(index, taken, wanted));
                 }
                 bits = used.get(word);
             }
@@ -82,6 +94,35 @@ final class SlotAllocator implements AutoCloseable {
         }
         throw new StoreFullException(
                 name + ": all " + count + " slots are in use", new NativeException("allocate slot", Errno.ENOSPC));
+    }
+
+    /** Goes on into the words that follow, while a run ends where a word does. @return the run's length */
+    private int extend(long index, int taken, int wanted) {
+        int more = taken;
+        while (more > 0 && taken < wanted && ((index + taken) & 63) == 0 && index + taken < count) {
+            long word = (index + taken) >>> 6;
+            more = take(word, used.get(word), 0, wanted - taken);
+            taken += more;
+        }
+        return taken;
+    }
+
+    /**
+     * Takes the free slots of one word from {@code bit} on, all in one step: writers that allocate at the same time get
+     * a run each, not every other slot.
+     *
+     * @param bits the word as the caller saw it
+     * @return how many; 0 when the first is not free, or the word has changed
+     */
+    private int take(long word, long bits, int bit, int wanted) {
+        long index = (word << 6) + bit;
+        int free = Math.min(Long.numberOfTrailingZeros(bits >>> bit), 64 - bit);
+        int n = (int) Math.min(Math.min(free, wanted), count - index);
+        if (n == 0 || !used.compareAndSet(word, bits, bits | ((-1L >>> (64 - n)) << bit))) {
+            return 0;
+        }
+        touch(index);
+        return n;
     }
 
     private void touch(long index) {

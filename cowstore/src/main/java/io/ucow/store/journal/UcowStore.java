@@ -237,21 +237,21 @@ final class UcowStore implements ExceptionStore {
     }
 
     @Override
-    public long allocate(long chunk) throws IOException {
+    public long allocate(long chunk, int count) throws IOException {
         requireHealthy();
-        return RemapEntry.slot(slots.allocate());
+        return slots.allocate(count);
     }
 
     @Override
-    public void release(long entry) {
+    public void release(long entry, int count) {
         long slot = RemapEntry.slotOf(entry);
         try {
             // A write cut short by a full disk keeps what it got; others need that space now.
-            punch(slot, 1);
+            punch(slot, count);
         } catch (IOException e) {
-            LOG.warn("slot not given back image={} slot={}", image, slot, e);
+            LOG.warn("slots not given back image={} slot={} count={}", image, slot, count, e);
         }
-        slots.free(slot, 1);
+        slots.free(slot, count);
     }
 
     @Override
@@ -271,8 +271,8 @@ final class UcowStore implements ExceptionStore {
                 room = true;
             } finally {
                 if (!room && RemapEntry.isSlot(entry)) {
-                    // It is on no record, and its space may be what the checkpoint lacks.
-                    release(entry);
+                    // The run is on no record, and its space may be what the checkpoint lacks.
+                    release(entry, count);
                 }
             }
         }

@@ -66,11 +66,28 @@ class FailingDiskTest {
     }
 
     @Test
-    void longWriteStopsAtTheChunkThatFoundNoRoom() throws IOException {
+    void runThatFindsNoRoomGivesAllOfItBack() throws IOException {
         create(1024);
         disk.limitAllocationTo(disk.allocatedBytes() + 3 * CHUNK);
-        assertNoSpace(() -> write(0, 8 * CHUNK, 'a'));
-        assertThat(letters(0, 1, 2, 3, 7)).isEqualTo("aaaoo");
+        for (int i = 0; i < 3; i++) {
+            assertNoSpace(() -> write(0, 8 * CHUNK, 'a'));
+        }
+        assertThat(letters(0, 1, 2, 3, 7)).isEqualTo("ooooo");
+        write(0, 3 * CHUNK, 'b');
+        assertThat(letters(0, 1, 2, 3, 7)).isEqualTo("bbboo");
+        reopenAndCheck("bbbo");
+    }
+
+    @Test
+    void runReusesWhatWasDiscarded() throws IOException {
+        create(1024);
+        write(0, 4 * CHUNK, 'a');
+        disk.fillDisk();
+        device.discard(0, 4 * CHUNK);
+        write(5 * CHUNK, 4 * CHUNK, 'b');
+        assertThat(letters(0, 3, 4, 5, 8, 9)).isEqualTo("\0\0obbo");
+        disk.limitAllocationTo(Long.MAX_VALUE);
+        reopenAndCheck("\0\0\0\0obbbbo");
     }
 
     @Test
@@ -229,7 +246,7 @@ class FailingDiskTest {
             write(0, CHUNK, 'a');
             device.flush();
             failNextSync(nth);
-            assertErrno(Errno.EIO, () -> write(0, 100 * CHUNK, 'b'));
+            assertErrno(Errno.EIO, () -> writeEach(100, 'b'));
             assertErrno(Errno.EIO, () -> write(0, 1, 'x'));
             assertThat(letters(0, 1, 99)).isEqualTo("bbo");
             assertErrno(Errno.EIO, device::close);
@@ -360,6 +377,13 @@ class FailingDiskTest {
 
     private void write(int offset, int length, int letter) throws IOException {
         device.write(offset, TestDevices.direct(filled(length, letter), 0, length));
+    }
+
+    /** The first chunks, one record for each. */
+    private void writeEach(int chunks, int letter) throws IOException {
+        for (int chunk = 0; chunk < chunks; chunk++) {
+            write(chunk * CHUNK, CHUNK, letter);
+        }
     }
 
     private static byte[] filled(int length, int letter) {

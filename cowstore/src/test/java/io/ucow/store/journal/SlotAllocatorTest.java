@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.store.StoreFullException;
+import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import java.io.IOException;
@@ -49,6 +50,27 @@ class SlotAllocatorTest {
     }
 
     @Test
+    void runIsAsLongAsTheGapOrAsWanted() throws IOException {
+        slots.take(FIRST + 70);
+        slots.take(FIRST + 200);
+        assertThat(slots.allocate(5)).isEqualTo(SlotRun.of(FIRST, 5));
+        assertThat(slots.allocate(256)).as("across a word of the bit map").isEqualTo(SlotRun.of(FIRST + 5, 65));
+        assertThat(slots.allocate(64)).isEqualTo(SlotRun.of(FIRST + 71, 64));
+        assertThat(slots.allocate(64)).isEqualTo(SlotRun.of(FIRST + 135, 64));
+        assertThat(slots.allocate(64)).isEqualTo(SlotRun.of(FIRST + 199, 1));
+        assertThat(slots.allocate(256)).isEqualTo(SlotRun.of(FIRST + 201, 256));
+        slots.free(FIRST + 3, 2);
+        assertThat(slots.allocate(64)).isEqualTo(SlotRun.of(FIRST + 3, 2));
+    }
+
+    @Test
+    void runEndsWithTheLastSlot() throws IOException {
+        slots.allocate(COUNT - 3);
+        assertThat(slots.allocate(256)).isEqualTo(SlotRun.of(FIRST + COUNT - 3, 3));
+        assertThatThrownBy(() -> slots.allocate(2)).isInstanceOf(StoreFullException.class);
+    }
+
+    @Test
     void takenSlotsAreLeftOutAndCannotBeTakenTwice() throws IOException {
         assertThat(slots.take(FIRST)).isTrue();
         assertThat(slots.take(FIRST + 1)).isTrue();
@@ -75,7 +97,7 @@ class SlotAllocatorTest {
             slots.allocate();
         }
         for (int i = 0; i < 2; i++) {
-            assertThatThrownBy(slots::allocate)
+            assertThatThrownBy(() -> slots.allocate())
                     .isInstanceOf(StoreFullException.class)
                     .hasMessage("vm.cow: all 1000 slots are in use")
                     .satisfies(e -> assertThat(Errno.of(e)).isEqualTo(Errno.ENOSPC));
@@ -162,10 +184,13 @@ class SlotAllocatorTest {
                     for (int i = 0; i < 100_000; i++) {
                         if (mine.size() < 260 && random.nextBoolean()) {
                             try {
-                                long slot = slots.allocate();
-                                assertThat(owners.incrementAndGet((int) (slot - FIRST)))
-                                        .isEqualTo(1);
-                                mine.add(slot);
+                                long run = slots.allocate(1 + random.nextInt(random.nextBoolean() ? 1 : 100));
+                                for (int s = 0; s < SlotRun.count(run); s++) {
+                                    long slot = SlotRun.slot(run) + s;
+                                    assertThat(owners.incrementAndGet((int) (slot - FIRST)))
+                                            .isEqualTo(1);
+                                    mine.add(slot);
+                                }
                             } catch (StoreFullException e) {
                                 assertThat(mine).isNotEmpty();
                             }
