@@ -11,8 +11,8 @@ public sealed interface ChunkSource {
     /**
      * Altered: held by the store.
      *
-     * @param storeOffset where the chunk starts in the store file, in bytes
-     * @param storedBytes bytes it occupies there; fewer than a chunk when it is compressed
+     * @param storeOffset where the chunk, or that part of it which is meant, starts in the store file, in bytes
+     * @param storedBytes bytes set aside for the chunk there; fewer than a chunk when it is compressed
      */
     record Slot(long storeOffset, int storedBytes) implements ChunkSource {}
 }

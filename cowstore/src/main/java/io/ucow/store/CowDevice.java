@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Errno;
@@ -26,6 +27,7 @@ public final class CowDevice implements BlockDevice {
     private final ExceptionStore store;
     private final Origin origin;
     private final Geometry geometry;
+    private final Blocks blocks;
     private final GracePeriod readers;
     private final ChunkFutures futures = new ChunkFutures();
     private final BufferPool scratch;
@@ -42,6 +44,7 @@ public final class CowDevice implements BlockDevice {
         this.store = store;
         this.origin = origin;
         this.geometry = store.geometry();
+        this.blocks = new Blocks(geometry.chunkShift(), Integer.numberOfTrailingZeros(store.blockBytes()));
         this.readers = readers;
         this.scratch = BufferPool.ofChunks(geometry.chunkShift());
     }
@@ -73,7 +76,7 @@ public final class CowDevice implements BlockDevice {
                 long entry = store.lookup(chunk);
                 int n = runLength(chunk, entry, within, dst.remaining());
                 dst.limit(dst.position() + n);
-                if (RemapEntry.isOrigin(entry)) {
+                if (RemapEntry.isOrigin(entry) || isMissing(entry, within)) {
                     origin.read(dst, guestOffset);
                 } else if (RemapEntry.isZero(entry)) {
                     Zeros.fill(dst);
@@ -107,17 +110,17 @@ public final class CowDevice implements BlockDevice {
     /**
      * Writes the run of altered chunks that starts at {@code guestOffset} in place.
      *
-     * @return bytes written; 0 when the first chunk is not altered
+     * @return bytes written; 0 when the first chunk has no slot, or one that lacks a block which the write touches
      */
     private int overwrite(long guestOffset, ByteBuffer src) throws IOException {
         int ticket = readers.enter();
         try {
             long chunk = geometry.chunkOf(guestOffset);
             long entry = store.lookup(chunk);
-            if (!RemapEntry.isSlot(entry)) {
+            int within = geometry.offsetInChunk(guestOffset);
+            if (!holds(entry, within, Math.min(src.remaining(), geometry.chunkSize() - within))) {
                 return 0;
             }
-            int within = geometry.offsetInChunk(guestOffset);
             int n = runLength(chunk, entry, within, src.remaining());
             int end = src.limit();
             src.limit(src.position() + n);
@@ -132,8 +135,22 @@ public final class CowDevice implements BlockDevice {
         }
     }
 
+    /** True when {@code entry} is of a slot that has all blocks which {@code n} bytes from {@code within} touch. */
+    private boolean holds(long entry, int within, int n) {
+        return RemapEntry.isWhole(entry)
+                || (RemapEntry.isSlot(entry) && (RemapEntry.missing(entry) & blocks.touched(within, within + n)) == 0);
+    }
+
+    /** True when {@code entry} is of a slot that lacks the block at {@code within}. */
+    private boolean isMissing(long entry, int within) {
+        return RemapEntry.isPartial(entry) && blocks.contains(RemapEntry.missing(entry), within);
+    }
+
     /** Bytes from {@code within} in {@code chunk}, at most {@code wanted}, that one I/O can serve. */
     private int runLength(long chunk, long entry, int within, int wanted) throws IOException {
+        if (RemapEntry.isPartial(entry)) {
+            return Math.min(blocks.runEnd(RemapEntry.missing(entry), within) - within, wanted);
+        }
         int n = geometry.chunkSize() - within;
         long previous = entry;
         while (n < wanted) {
@@ -148,11 +165,12 @@ public final class CowDevice implements BlockDevice {
     }
 
     /**
-     * Gives the chunk at {@code guestOffset}, or a run of whole ones from there, slots that hold the new bytes.
+     * Gives the chunk at {@code guestOffset}, or a run of whole ones from there, slots that hold the new bytes; or the
+     * slot it has, the blocks that it lacks.
      *
      * @param src what to write, advanced by what was taken; null for zeros
      * @param wanted bytes to write; some may be left for the next call
-     * @return bytes written; 0 when somebody else gave the chunk a slot, so that it can be written in place
+     * @return bytes written; 0 when somebody else did so first, and the chunk can be written in place
      */
     private int alter(long guestOffset, ByteBuffer src, long wanted) throws IOException {
         int position = src == null ? 0 : src.position();
@@ -174,10 +192,10 @@ public final class CowDevice implements BlockDevice {
         long chunk = geometry.chunkOf(guestOffset);
         int within = geometry.offsetInChunk(guestOffset);
         int whole = src == null || within > 0 ? 0 : (int) Math.min(wanted >>> geometry.chunkShift(), store.maxCommit());
-        if (whole > 0) {
+        if (whole > 0 && !RemapEntry.isSlot(store.lookup(chunk))) {
             return replaceChunks(chunk, whole, src) << geometry.chunkShift();
         }
-        return copyUp(chunk, within, src, (int) Math.min(wanted, geometry.chunkSize() - within));
+        return alterChunk(chunk, within, src, (int) Math.min(wanted, geometry.chunkSize() - within));
     }
 
     /**
@@ -238,15 +256,19 @@ public final class CowDevice implements BlockDevice {
         return count;
     }
 
-    /** Gives one chunk a slot that holds its bytes with {@code n} bytes of {@code src} merged in. */
-    private int copyUp(long chunk, int within, ByteBuffer src, int n) throws IOException {
+    /** Writes {@code n} bytes of one chunk that its slot, if it has one, does not hold all blocks of. */
+    private int alterChunk(long chunk, int within, ByteBuffer src, int n) throws IOException {
         futures.claim(chunk);
         try {
             long entry = store.lookup(chunk);
-            if (RemapEntry.isSlot(entry)) {
+            if (holds(entry, within, n)) {
                 return 0;
             }
-            fillSlot(chunk, entry, within, src, n);
+            if (RemapEntry.isSlot(entry)) {
+                fillMissing(chunk, entry, within, src, n);
+            } else {
+                fillSlot(chunk, entry, within, src, n);
+            }
             copies.increment();
             return n;
         } finally {
@@ -254,35 +276,77 @@ public final class CowDevice implements BlockDevice {
         }
     }
 
+    private void fillMissing(long chunk, long entry, int within, ByteBuffer src, int n) throws IOException {
+        int missing = RemapEntry.missing(entry);
+        writeBlocks(chunk, entry, missing, entry, within, src, n);
+        // The blocks written become readable with this, no sooner.
+        store.commit(chunk, 1, RemapEntry.withMissing(entry, missing & ~blocks.touched(within, within + n)));
+    }
+
     private void fillSlot(long chunk, long old, int within, ByteBuffer src, int n) throws IOException {
         long slot = SlotRun.entry(store.allocate(chunk, 1));
         boolean written = false;
+        int missing = 0;
         try {
-            writeMerged(chunk, old, within, src, n, slot);
+            if (RemapEntry.isOrigin(old)) {
+                writeBlocks(chunk, old, blocks.all(), slot, within, src, n);
+                missing = blocks.all() & ~blocks.touched(within, within + n);
+            } else {
+                // Missing blocks are the origin's: what was zero, or packed, moves to the slot as a whole.
+                writeMerged(chunk, old, slot, 0, geometry.chunkSize(), within, src, n);
+            }
             written = true;
         } finally {
             if (!written) {
                 store.release(slot, 1);
             }
         }
-        store.commit(chunk, 1, slot);
+        store.commit(chunk, 1, RemapEntry.withMissing(slot, missing));
     }
 
-    private void writeMerged(long chunk, long old, int within, ByteBuffer src, int n, long slot) throws IOException {
+    /**
+     * Writes {@code n} bytes from {@code within} on to {@code slot}, and with them the rest of those blocks at either end
+     * that are {@code missing}. Of a block that the slot has, only the bytes to write are touched: others may be writing
+     * the rest of it in place.
+     */
+    private void writeBlocks(long chunk, long old, int missing, long slot, int within, ByteBuffer src, int n)
+            throws IOException {
+        int end = within + n;
+        int from = blocks.contains(missing, within) ? blocks.startOf(within) : within;
+        int to = blocks.contains(missing, end - 1) ? blocks.endOf(end) : end;
+        if (src == null || from < within || end < to) {
+            writeMerged(chunk, old, slot, from, to, within, src, n);
+            return;
+        }
+        int limit = src.limit();
+        src.limit(src.position() + n);
+        try {
+            store.write(slot, within, src);
+        } finally {
+            src.limit(limit);
+        }
+    }
+
+    /**
+     * Writes the bytes {@code from..to-1} of a chunk to {@code slot}: {@code n} of them, from {@code within} on, are
+     * {@code src}'s, or zeros, the others those that the chunk had.
+     */
+    private void writeMerged(long chunk, long old, long slot, int from, int to, int within, ByteBuffer src, int n)
+            throws IOException {
         ByteBuffer merged = scratch.take();
         try {
-            // What the merge overwrites is not read. Past the device's end the slot holds what the origin has there, or
-            // zeros.
-            readOld(chunk, old, merged, 0, within);
-            merged.limit(within + n);
+            // What the merge overwrites is not read. Past the device's end a block holds what the origin has there, or
+            // zeros. Positions in the buffer are offsets in the chunk.
+            readOld(chunk, old, merged, from, within);
+            merged.limit(within + n).position(within);
             if (src == null) {
                 Zeros.fill(merged);
             } else {
                 merged.put(within, src, src.position(), n);
                 src.position(src.position() + n);
             }
-            readOld(chunk, old, merged, within + n, geometry.chunkSize());
-            store.write(slot, 0, merged.clear());
+            readOld(chunk, old, merged, within + n, to);
+            store.write(slot, from, merged.limit(to).position(from));
         } finally {
             scratch.give(merged);
         }
@@ -293,7 +357,7 @@ public final class CowDevice implements BlockDevice {
         if (from == to) {
             return;
         }
-        if (RemapEntry.isOrigin(old)) {
+        if (RemapEntry.isOrigin(old) || RemapEntry.isSlot(old)) {
             origin.read(merged, geometry.startOf(chunk) + from);
         } else if (RemapEntry.isZero(old)) {
             Zeros.fill(merged);
@@ -376,7 +440,7 @@ public final class CowDevice implements BlockDevice {
             if (readsAsZero(chunk, entry)) {
                 return n;
             }
-            if (RemapEntry.isSlot(entry)) {
+            if (holds(entry, within, n)) {
                 store.zero(entry, within, n);
                 return n;
             }
@@ -422,10 +486,16 @@ public final class CowDevice implements BlockDevice {
      * single instant.
      */
     public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
+        ExtentJoiner extents = new ExtentJoiner(visitor);
         long chunkCount = geometry.chunkCount();
         long chunk = 0;
         while (chunk < chunkCount) {
             long entry = store.lookup(chunk);
+            if (RemapEntry.isPartial(entry)) {
+                addBlocks(extents, chunk, entry);
+                chunk++;
+                continue;
+            }
             long end = RemapEntry.isOrigin(entry) ? store.nextPresent(chunk) : chunk + 1;
             end = Math.max(end, chunk + 1);
             long previous = entry;
@@ -439,8 +509,23 @@ public final class CowDevice implements BlockDevice {
             }
             long start = geometry.startOf(chunk);
             long stop = Math.min(geometry.startOf(end), sizeBytes());
-            visitor.accept(new MapExtent(start, stop - start, store.locate(entry)));
+            extents.add(start, stop - start, store.locate(entry));
             chunk = end;
+        }
+        extents.finish();
+    }
+
+    /** Adds the runs of blocks that a partial entry's slot holds, and those that it does not. */
+    private void addBlocks(ExtentJoiner extents, long chunk, long entry) {
+        int length = geometry.lengthOf(chunk);
+        for (int from = 0; from < length; ) {
+            int to = Math.min(blocks.runEnd(RemapEntry.missing(entry), from), length);
+            ChunkSource source = store.locate(isMissing(entry, from) ? RemapEntry.ORIGIN : entry);
+            if (source instanceof ChunkSource.Slot slot) {
+                source = new ChunkSource.Slot(slot.storeOffset() + from, slot.storedBytes());
+            }
+            extents.add(geometry.startOf(chunk) + from, to - from, source);
+            from = to;
         }
     }
 

@@ -10,9 +10,10 @@ import java.nio.ByteBuffer;
  * Where altered chunks are kept: the service-provider interface of a format. The engine decides <em>when</em> a chunk is
  * copied and who waits; the store decides where it goes and how that is recorded.
  *
- * <p>A chunk is the unit of copying. A format with bigger clusters than its copy unit (qcow2's subclusters) reports the
- * smaller one as its chunk size and allocates for a whole cluster's worth at once. Entries are
- * {@link RemapEntry} longs; "slot" in them is the format's own numbering.
+ * <p>Entries are {@link RemapEntry} longs; "slot" in them is the format's own numbering. A format that can record which
+ * blocks of a chunk its slot holds (ucow's mask, qcow2's subclusters) says so with {@link #blockBytes}, and is then given
+ * <em>partial</em> entries: the slot holds the blocks that a first write touched, the origin has the others. That write
+ * copies at most the two blocks at its ends. To any other format the engine gives whole chunks only.
  *
  * <p>Durability: {@link #write} and {@link #commit} leave their bytes in the page cache, findable by the next open in
  * the same boot; {@link #flush} makes them survive power loss.
@@ -28,6 +29,14 @@ public interface ExceptionStore extends Closeable {
     /** True when it was opened to change nothing. */
     boolean isReadOnly();
 
+    /**
+     * The smallest part of a chunk of which it can record whether the slot holds it: a power of two, at least a sixteenth
+     * of the chunk size; constant. The chunk size itself, the default, means that chunks are always whole.
+     */
+    default int blockBytes() {
+        return geometry().chunkSize();
+    }
+
     /** The base as recorded in the store, or null when there is none. */
     OriginReference origin();
 
@@ -40,13 +49,19 @@ public interface ExceptionStore extends Closeable {
      */
     long nextPresent(long chunk) throws IOException;
 
-    /** Reads from an altered chunk into all of {@code dst}, on into those that {@link RemapEntry#continues continue} it. */
+    /**
+     * Reads from an altered chunk into all of {@code dst}, on into those that {@link RemapEntry#continues continue} it.
+     * The engine does not ask for blocks that are missing: they hold anything, and may lie past the end of the file.
+     */
     void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException;
 
-    /** Writes all of {@code src} in place, on into the chunks that continue {@code entry}. */
+    /**
+     * Writes all of {@code src} in place, on into the chunks that continue {@code entry}. Blocks that are missing may be
+     * written, by the holder of the chunk's future alone; they go on missing until a commit says otherwise.
+     */
     void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException;
 
-    /** Makes part of a chunk read as zeros in place, giving storage back where possible. */
+    /** Makes part of a chunk, no block of it missing, read as zeros in place, giving storage back where possible. */
     void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException;
 
     /**
@@ -66,6 +81,9 @@ public interface ExceptionStore extends Closeable {
      * Records that {@code count} chunks from {@code chunk} are at {@code entry} (ZERO for all of them, or slots counting
      * up from that one), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was;
      * the entry must then not be released: it may be on record, and where it is not the store has taken it back itself.
+     *
+     * <p>A partial entry is for one chunk. The slot that the chunk has already may be committed again, with fewer blocks
+     * missing: it is then neither freed nor, on failure, taken back.
      */
     void commit(long chunk, int count, long entry) throws IOException;
 

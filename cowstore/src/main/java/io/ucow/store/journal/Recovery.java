@@ -7,6 +7,7 @@ import io.ucow.store.UnsupportedFormatException;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
 import io.ucow.sys.NativeException;
@@ -38,6 +39,7 @@ final class Recovery implements AutoCloseable {
     private final long fileSize;
     private final Superblock superblock;
     private final Geometry geometry;
+    private final Blocks blocks;
     private final RemapTable table;
     private final SlotAllocator slots;
     private final MapTree tree;
@@ -68,6 +70,7 @@ final class Recovery implements AutoCloseable {
         this.fileSize = file.size();
         this.superblock = readSuperblock();
         this.geometry = superblock.geometry();
+        this.blocks = Blocks.finest(geometry.chunkShift());
         long largest = MAX_FILE_SLOTS << geometry.chunkShift();
         if (fileSize < superblock.dataStart() || fileSize > largest) {
             throw new CorruptStoreException(
@@ -143,12 +146,16 @@ final class Recovery implements AutoCloseable {
         return freed;
     }
 
+    /** The number after that of the last slot of which the file has any bytes. */
+    long endOfSlots() {
+        return (fileSize + geometry.chunkSize() - 1) >>> geometry.chunkShift();
+    }
+
     /** Storage in slots that nothing owns: left by a session that was killed, given back when the store is opened. */
     long leakedBytes() throws IOException {
         long[] leaked = new long[1];
         int shift = geometry.chunkShift();
-        slots.forEachFreeRun(
-                fileSize >>> shift, (slot, count) -> leaked[0] += file.dataBytes(slot << shift, count << shift));
+        slots.forEachFreeRun(endOfSlots(), (slot, count) -> leaked[0] += file.dataBytes(slot << shift, count << shift));
         return leaked[0];
     }
 
@@ -177,8 +184,7 @@ final class Recovery implements AutoCloseable {
 
     /** Every chunk altered, the whole map twice, and as much again for freed slots that wait for a barrier. */
     private long slotCount() {
-        long fileSlots = fileSize >>> geometry.chunkShift();
-        return Math.min(RemapEntry.MAX_SLOTS >>> 1, fileSlots + 2 * geometry.chunkCount() + (1 << 16));
+        return Math.min(RemapEntry.MAX_SLOTS >>> 1, endOfSlots() + 2 * geometry.chunkCount() + (1 << 16));
     }
 
     private void loadMap() throws IOException {
@@ -248,12 +254,19 @@ final class Recovery implements AutoCloseable {
         if (chunk >= table.chunkCount()) {
             problems.report(
                     at(number) + "map has an entry for chunk " + chunk + ", the device has " + table.chunkCount());
-        } else if (!RemapEntry.isValid(entry)) {
-            problems.report(
-                    String.format("%smap entry of chunk %d is 0x%016x, no known kind", at(number), chunk, entry));
+        } else if (!RemapEntry.isValid(entry, blocks)) {
+            problems.report(String.format(
+                    "%smap entry of chunk %d is 0x%016x, %s", at(number), chunk, entry, whatIsWrongWith(entry)));
         } else {
             table.load(chunk, entry);
         }
+    }
+
+    private String whatIsWrongWith(long entry) {
+        return RemapEntry.isSlot(entry)
+                ? String.format(
+                        "a slot without blocks 0x%x, expected some of 0x%x", RemapEntry.missing(entry), blocks.all())
+                : "no known kind";
     }
 
     /** Pages of slots that hold at least one node: the only ones a checkpoint may take without a new slot. */
@@ -339,8 +352,9 @@ final class Recovery implements AutoCloseable {
                 || count < 1
                 || count > JournalRecord.MAX_COUNT
                 || chunk + count > table.chunkCount()
-                || !RemapEntry.isValid(entry)
-                || !RemapEntry.isValid(RemapEntry.isSlot(entry) ? entry + count - 1 : entry)) {
+                || !RemapEntry.isValid(entry, blocks)
+                || (RemapEntry.isPartial(entry) && count > 1)
+                || (RemapEntry.isWhole(entry) && !RemapEntry.isWhole(entry + count - 1))) {
             problems.report(atRecord(index, seq)
                     + String.format(
                             "record of type %d for %d chunks from %d with entry 0x%016x cannot be",
@@ -348,8 +362,11 @@ final class Recovery implements AutoCloseable {
             return;
         }
         for (int i = 0; i < count; i++) {
-            long previous = table.publish(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
-            if (RemapEntry.isSlot(previous) && slots.isInRange(RemapEntry.slotOf(previous))) {
+            long now = RemapEntry.isSlot(entry) ? entry + i : entry;
+            long previous = table.publish(chunk + i, now);
+            if (RemapEntry.isSlot(previous)
+                    && !RemapEntry.isSameSlot(previous, now)
+                    && slots.isInRange(RemapEntry.slotOf(previous))) {
                 freed.add(RemapEntry.slotOf(previous), seq);
             }
         }
@@ -359,14 +376,13 @@ final class Recovery implements AutoCloseable {
 
     /** Gives every slot its one owner; only now, because a replayed journal may move a slot from chunk to chunk. */
     private void takeSlots() throws IOException {
-        long end = fileSize >>> geometry.chunkShift();
         long chunkCount = table.chunkCount();
         for (long chunk = table.nextPresent(0); chunk < chunkCount; chunk = table.nextPresent(chunk)) {
             long leafEnd = Math.min(chunkCount, (chunk / MapPage.FANOUT + 1) * MapPage.FANOUT);
             for (; chunk < leafEnd; chunk++) {
                 long entry = table.lookup(chunk);
                 if (RemapEntry.isSlot(entry)) {
-                    takeSlot(chunk, RemapEntry.slotOf(entry), end);
+                    takeSlot(chunk, entry);
                 }
             }
             if (chunk >= chunkCount) {
@@ -375,10 +391,13 @@ final class Recovery implements AutoCloseable {
         }
     }
 
-    private void takeSlot(long chunk, long slot, long end) throws IOException {
-        if (!slots.isInRange(slot) || slot >= end) {
-            problems.report(name + ": chunk " + chunk + " is in slot " + slot + ", expected " + slots.first() + ".."
-                    + (end - 1));
+    private void takeSlot(long chunk, long entry) throws IOException {
+        long slot = RemapEntry.slotOf(entry);
+        long end = (slot << geometry.chunkShift()) + blocks.endOfHeld(RemapEntry.missing(entry));
+        if (!slots.isInRange(slot) || end > fileSize) {
+            problems.report(String.format(
+                    "%s: chunk %d is in slot %d and ends at 0x%x, expected slots from %d on and an end by 0x%x",
+                    name, chunk, slot, end, slots.first(), fileSize));
         } else if (!slots.take(slot)) {
             problems.report(String.format(
                     "%s at 0x%x: slot %d of chunk %d has another owner, too",

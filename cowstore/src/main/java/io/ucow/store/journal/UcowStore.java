@@ -10,6 +10,7 @@ import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
 import io.ucow.sys.Errno;
@@ -140,7 +141,7 @@ final class UcowStore implements ExceptionStore {
         if (!cleanAtOpen) {
             LOG.info("recovered image={} records={} altered={}", image, replayedRecords, table.alteredChunks());
             // Slots that were allocated but never committed, and freed but not given back.
-            slots.forEachFreeRun(file.size() >>> chunkShift, this::punch);
+            slots.forEachFreeRun(recovery.endOfSlots(), this::punch);
         }
         if (context.background()) {
             maintenance.start();
@@ -181,6 +182,11 @@ final class UcowStore implements ExceptionStore {
     @Override
     public Geometry geometry() {
         return geometry;
+    }
+
+    @Override
+    public int blockBytes() {
+        return Blocks.finest(chunkShift).blockSize();
     }
 
     @Override
@@ -262,6 +268,7 @@ final class UcowStore implements ExceptionStore {
     @Override
     public void commit(long chunk, int count, long entry) throws IOException {
         requireHealthy();
+        boolean newSlots = RemapEntry.isSlot(entry) && !RemapEntry.isSameSlot(entry, table.lookup(chunk));
         // Discards may use the last eighth of the journal: they are the way out of a full disk.
         long reserve = RemapEntry.isZero(entry) ? 0 : journal.capacity() / 8;
         while (!tryCommit(chunk, count, entry, reserve)) {
@@ -270,7 +277,7 @@ final class UcowStore implements ExceptionStore {
                 makeJournalRoom(reserve);
                 room = true;
             } finally {
-                if (!room && RemapEntry.isSlot(entry)) {
+                if (!room && newSlots) {
                     // The run is on no record, and its space may be what the checkpoint lacks.
                     release(entry, count);
                 }
@@ -289,8 +296,9 @@ final class UcowStore implements ExceptionStore {
                 return false;
             }
             for (int i = 0; i < count; i++) {
-                long previous = table.publish(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
-                if (RemapEntry.isSlot(previous)) {
+                long now = RemapEntry.isSlot(entry) ? entry + i : entry;
+                long previous = table.publish(chunk + i, now);
+                if (RemapEntry.isSlot(previous) && !RemapEntry.isSameSlot(previous, now)) {
                     if (freed.add(RemapEntry.slotOf(previous), seq)) {
                         maintenance.wake(); // gives it back after a while, if no flush comes before
                     }

@@ -5,12 +5,13 @@ package io.ucow.store.remap;
  * record alike, so that a recorded entry is the published one bit for bit.
  * <pre>
  *   63 62  61     60 .. 56   55 .. 40    39 .. 0
- *   kind   frozen  reserved  reserved    slot                   kind SLOT
+ *   kind   frozen  reserved  missing     slot                   kind SLOT
  *   kind   frozen  reserved  stored length and offset, sectors  kind PACKED: 12 and 44 bits
  * </pre>
- * Kind 0 with every other bit clear is ORIGIN, so an untouched page of memory means "unaltered". Reserved bits are 0 in
- * version 1: 55..40 are set aside for which sixteenths of a slot are valid, 56 for slots pinned by the kernel. FROZEN
- * is set in memory alone, by whoever is about to move the chunk; an entry on disk that has it is corrupt.
+ * Kind 0 with every other bit clear is ORIGIN, so an untouched page of memory means "unaltered". A bit of <em>missing</em>
+ * is set for each of the chunk's {@link Blocks} that the slot does not hold: the origin has its bytes. A chunk held
+ * whole misses nothing. Reserved bits are 0 in version 1; 56 is set aside for slots pinned by the kernel. FROZEN is set in
+ * memory alone, by whoever is about to move the chunk; an entry on disk that has it is corrupt.
  */
 public final class RemapEntry {
     /** Unaltered: the origin has the bytes. */
@@ -22,9 +23,12 @@ public final class RemapEntry {
     public static final long MAX_SLOTS = 1L << 40;
 
     private static final int KIND_SHIFT = 62;
+    private static final int RESERVED_SHIFT = 56;
+    private static final int MISSING_SHIFT = 40;
     private static final long SLOT_KIND = 2;
     private static final long PACKED_KIND = 3;
     private static final long SLOT_MASK = MAX_SLOTS - 1;
+    private static final int MISSING_MASK = 0xffff;
 
     private RemapEntry() {}
 
@@ -33,9 +37,19 @@ public final class RemapEntry {
         return SLOT_KIND << KIND_SHIFT | slot;
     }
 
+    /** The entry of the same slot, lacking the blocks of {@code missing}, {@code 0 .. 0xffff}. */
+    public static long withMissing(long entry, int missing) {
+        return slot(slotOf(entry)) | (long) missing << MISSING_SHIFT;
+    }
+
     /** The slot of an entry for which {@link #isSlot} holds. */
     public static long slotOf(long entry) {
         return entry & SLOT_MASK;
+    }
+
+    /** The blocks, one bit each, that the slot of an entry for which {@link #isSlot} holds does not have. */
+    public static int missing(long entry) {
+        return (int) (entry >>> MISSING_SHIFT) & MISSING_MASK;
     }
 
     /** True when the chunk is unaltered. */
@@ -48,9 +62,24 @@ public final class RemapEntry {
         return entry == ZERO;
     }
 
-    /** True when the chunk is held whole in a slot and may be written in place. */
+    /** True when a slot holds the chunk or blocks of it; those it holds may be written in place. */
     public static boolean isSlot(long entry) {
-        return entry >>> KIND_SHIFT == SLOT_KIND && (entry & ~(SLOT_KIND << KIND_SHIFT) & ~SLOT_MASK) == 0;
+        return entry >>> RESERVED_SHIFT == SLOT_KIND << (KIND_SHIFT - RESERVED_SHIFT);
+    }
+
+    /** True when a slot holds the whole chunk. */
+    public static boolean isWhole(long entry) {
+        return entry >>> MISSING_SHIFT == SLOT_KIND << (KIND_SHIFT - MISSING_SHIFT);
+    }
+
+    /** True when a slot holds some blocks of the chunk, and the origin has the others. */
+    public static boolean isPartial(long entry) {
+        return isSlot(entry) && missing(entry) != 0;
+    }
+
+    /** True when both are of the same slot. */
+    public static boolean isSameSlot(long entry, long other) {
+        return isSlot(entry) && isSlot(other) && slotOf(entry) == slotOf(other);
     }
 
     /** True when the store has the bytes in a form that must be copied before it is written. */
@@ -58,13 +87,21 @@ public final class RemapEntry {
         return entry >>> KIND_SHIFT == PACKED_KIND;
     }
 
-    /** True when {@code next}, the following chunk's entry, carries on where {@code entry} ends: one I/O serves both. */
+    /**
+     * True when {@code next}, the following chunk's entry, carries on where {@code entry} ends: one I/O serves both. A
+     * chunk of which blocks are missing neither carries on nor is carried on.
+     */
     public static boolean continues(long entry, long next) {
-        return isSlot(entry) ? next == entry + 1 && isSlot(next) : next == entry && !isPacked(entry);
+        return isWhole(entry)
+                ? next == entry + 1 && isWhole(next)
+                : next == entry && (isOrigin(entry) || isZero(entry));
     }
 
-    /** True for the bit patterns that version 1 allows on disk. */
-    public static boolean isValid(long entry) {
-        return entry == ORIGIN || entry == ZERO || isSlot(entry);
+    /**
+     * True for the bit patterns that version 1 allows on disk, in a store of such blocks: a slot misses some of them, but
+     * not all, and none that do not exist.
+     */
+    public static boolean isValid(long entry, Blocks blocks) {
+        return entry == ORIGIN || entry == ZERO || isWhole(entry) || (isSlot(entry) && missing(entry) < blocks.all());
     }
 }

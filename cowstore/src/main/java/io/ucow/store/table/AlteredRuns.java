@@ -8,8 +8,9 @@ import java.util.function.Consumer;
  * Cuts one {@code cow} target where altered runs begin and end: they become {@code linear} targets into the store, all
  * else stays {@code cow}, and neighbours that continue each other are one target.
  *
- * <p>What stays {@code cow} although it was altered: compressed chunks, which cannot be read in place; and the device's
- * last chunk if the device ends inside a sector, which no {@code linear} target can express.
+ * <p>What stays {@code cow} although it was altered: compressed chunks, which cannot be read in place; chunks altered in
+ * part, for a write to the rest of them must come to the store; and the device's last chunk if the device ends inside a
+ * sector, which no {@code linear} target can express.
  *
  * <p>Threading: for one thread.
  */
@@ -33,10 +34,12 @@ final class AlteredRuns implements Consumer<MapExtent> {
     /** Takes the store's next run; those outside the target are passed over. */
     @Override
     public void accept(MapExtent extent) {
-        long start = Math.max(extent.guestOffset(), cow.startByte());
+        long chunk = cow.chunkBytes();
+        long first = (extent.guestOffset() + chunk - 1) / chunk * chunk;
+        long start = Math.max(first, cow.startByte());
         long end = Math.min(extent.guestOffset() + extent.lengthBytes(), cow.endByte());
-        if (end % Target.SECTOR_BYTES != 0) {
-            end -= end % cow.chunkBytes();
+        if (end < cow.endByte() || end % Target.SECTOR_BYTES != 0) {
+            end -= end % chunk;
         }
         if (start < end && extent.source() instanceof ChunkSource.Slot slot && isPlain(extent, slot)) {
             long storeOffset = slot.storeOffset() + start - extent.guestOffset();

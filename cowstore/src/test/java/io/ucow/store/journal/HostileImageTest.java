@@ -117,7 +117,9 @@ class HostileImageTest {
         long last = image.size() / CHUNK - 1;
         for (long slot : new long[] {0, 1, 16, last + 1, RemapEntry.MAX_SLOTS - 1}) {
             setValue(leaf, 5, RemapEntry.slot(slot));
-            assertCorrupt("chunk 5 is in slot " + slot + ", expected 17.." + last);
+            assertCorrupt(String.format(
+                    "chunk 5 is in slot %d and ends at 0x%x, expected slots from 17 on and an end by 0x%x",
+                    slot, (slot + 1) * CHUNK, image.size()));
         }
     }
 

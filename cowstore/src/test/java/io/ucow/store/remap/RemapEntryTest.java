@@ -5,9 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class RemapEntryTest {
+    private static final Blocks SIXTEEN = Blocks.finest(16);
     private static final long LAST_SLOT = RemapEntry.MAX_SLOTS - 1;
 
     @Test
@@ -29,14 +31,12 @@ class RemapEntryTest {
         assertKinds(RemapEntry.slot(LAST_SLOT), false, false, true);
     }
 
-    /** Frozen, pinned, the sixteenths, zero with a slot, origin with a slot, packed: not for version 1's disks. */
+    /** Frozen, pinned, zero with a slot, origin with a slot, packed: not for version 1's disks. */
     @ParameterizedTest
     @ValueSource(
             longs = {
                 0xa000000000000001L,
                 0x8100000000000001L,
-                0x8000010000000001L,
-                0x8080000000000001L,
                 0x4000000000000001L,
                 0x6000000000000000L,
                 0x0000000000000001L,
@@ -45,9 +45,46 @@ class RemapEntryTest {
                 -1L
             })
     void otherPatternsAreNotValid(long entry) {
-        assertThat(RemapEntry.isValid(entry)).isFalse();
+        assertThat(RemapEntry.isValid(entry, SIXTEEN)).isFalse();
         assertThat(RemapEntry.isOrigin(entry) || RemapEntry.isZero(entry) || RemapEntry.isSlot(entry))
                 .isFalse();
+    }
+
+    @Test
+    void missingBlocksAreBits55To40() {
+        long entry = RemapEntry.withMissing(RemapEntry.slot(0xa1a2a3a4a5L), 0x8421);
+        assertThat(entry).isEqualTo(0x808421a1a2a3a4a5L);
+        assertThat(RemapEntry.missing(entry)).isEqualTo(0x8421);
+        assertThat(RemapEntry.slotOf(entry)).isEqualTo(0xa1a2a3a4a5L);
+        assertThat(RemapEntry.isSlot(entry)).isTrue();
+        assertThat(RemapEntry.isPartial(entry)).isTrue();
+        assertThat(RemapEntry.isWhole(entry)).isFalse();
+        assertThat(RemapEntry.withMissing(entry, 0)).isEqualTo(RemapEntry.slot(0xa1a2a3a4a5L));
+        assertThat(RemapEntry.isSameSlot(entry, RemapEntry.slot(0xa1a2a3a4a5L))).isTrue();
+        assertThat(RemapEntry.isSameSlot(entry, RemapEntry.slot(0xa1a2a3a4a4L))).isFalse();
+        assertThat(RemapEntry.isSameSlot(RemapEntry.slot(0), RemapEntry.ZERO)).isFalse();
+        assertThat(RemapEntry.isSameSlot(RemapEntry.ZERO, RemapEntry.ZERO)).isFalse();
+    }
+
+    /** Sixteen blocks in 64 KiB, eight in 32 KiB, one in 4 KiB. */
+    @ParameterizedTest
+    @CsvSource({
+        "16, 0x7fff, true",
+        "16, 0x0001, true",
+        "16, 0xffff, false",
+        "15, 0x007f, true",
+        "15, 0x00ff, false",
+        "15, 0x0100, false",
+        "15, 0x8001, false",
+        "13, 1, true",
+        "13, 2, true",
+        "13, 3, false",
+        "12, 1, false",
+        "20, 0x8000, true"
+    })
+    void someButNotAllOfTheBlocksThereAreMayBeMissing(int chunkShift, String missing, boolean valid) {
+        long entry = RemapEntry.withMissing(RemapEntry.slot(7), Integer.decode(missing));
+        assertThat(RemapEntry.isValid(entry, Blocks.finest(chunkShift))).isEqualTo(valid);
     }
 
     @Test
@@ -65,6 +102,11 @@ class RemapEntryTest {
         assertThat(RemapEntry.continues(last, last + 1)).isFalse();
         long packed = 0xc000000000000001L;
         assertThat(RemapEntry.continues(packed, packed)).isFalse();
+        long partial = RemapEntry.withMissing(slot, 1);
+        assertThat(RemapEntry.continues(partial, partial)).isFalse();
+        assertThat(RemapEntry.continues(partial, RemapEntry.slot(8))).isFalse();
+        assertThat(RemapEntry.continues(partial, partial + 1)).isFalse();
+        assertThat(RemapEntry.continues(RemapEntry.slot(6), partial)).isFalse();
     }
 
     @Test
@@ -80,6 +122,8 @@ class RemapEntryTest {
         assertThat(RemapEntry.isZero(entry)).isEqualTo(zero);
         assertThat(RemapEntry.isSlot(entry)).isEqualTo(slot);
         assertThat(RemapEntry.isPacked(entry)).isFalse();
-        assertThat(RemapEntry.isValid(entry)).isTrue();
+        assertThat(RemapEntry.isValid(entry, SIXTEEN)).isTrue();
+        assertThat(RemapEntry.isPartial(entry)).isFalse();
+        assertThat(RemapEntry.isWhole(entry)).isEqualTo(slot);
     }
 }
