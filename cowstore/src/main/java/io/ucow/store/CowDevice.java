@@ -17,9 +17,10 @@ import java.util.function.Consumer;
  * are.
  *
  * <p>Reads, and writes to chunks that have a slot, are a lookup and one positional I/O for each run of chunks that lie
- * together, inside a {@link GracePeriod} section and without any lock. A write to a chunk that has none takes the
- * chunk's future, fills a new slot with the merged chunk, commits it and completes the future; whoever comes to the same
- * chunk meanwhile to change it waits, everybody else goes on. See ARCHITECTURE.md, "Life of a write".
+ * together, inside a {@link GracePeriod} section and without any lock. A write to a chunk that has none, or one that
+ * lacks {@link Blocks} which the write touches, takes the chunk's future, writes those blocks to the slot, commits it and
+ * completes the future; whoever comes to the same chunk meanwhile to change it waits, everybody else goes on. See
+ * ARCHITECTURE.md, "Life of a write".
  *
  * <p>Threading: as {@link BlockDevice}. The only allocation on the request path is that of an exception.
  */
@@ -307,7 +308,7 @@ public final class CowDevice implements BlockDevice {
     /**
      * Writes {@code n} bytes from {@code within} on to {@code slot}, and with them the rest of those blocks at either end
      * that are {@code missing}. Of a block that the slot has, only the bytes to write are touched: others may be writing
-     * the rest of it in place.
+     * the rest of it in place (I8).
      */
     private void writeBlocks(long chunk, long old, int missing, long slot, int within, ByteBuffer src, int n)
             throws IOException {
@@ -482,51 +483,11 @@ public final class CowDevice implements BlockDevice {
     }
 
     /**
-     * Calls {@code visitor} for each run of the device, in order and without gaps. Under load the picture is that of no
+     * Calls {@code visitor} for each extent of the device, in order and without gaps. Under load the picture is that of no
      * single instant.
      */
     public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
-        ExtentJoiner extents = new ExtentJoiner(visitor);
-        long chunkCount = geometry.chunkCount();
-        long chunk = 0;
-        while (chunk < chunkCount) {
-            long entry = store.lookup(chunk);
-            if (RemapEntry.isPartial(entry)) {
-                addBlocks(extents, chunk, entry);
-                chunk++;
-                continue;
-            }
-            long end = RemapEntry.isOrigin(entry) ? store.nextPresent(chunk) : chunk + 1;
-            end = Math.max(end, chunk + 1);
-            long previous = entry;
-            while (end < chunkCount) {
-                long next = store.lookup(end);
-                if (!RemapEntry.continues(previous, next)) {
-                    break;
-                }
-                previous = next;
-                end = RemapEntry.isOrigin(next) ? Math.max(end + 1, store.nextPresent(end)) : end + 1;
-            }
-            long start = geometry.startOf(chunk);
-            long stop = Math.min(geometry.startOf(end), sizeBytes());
-            extents.add(start, stop - start, store.locate(entry));
-            chunk = end;
-        }
-        extents.finish();
-    }
-
-    /** Adds the runs of blocks that a partial entry's slot holds, and those that it does not. */
-    private void addBlocks(ExtentJoiner extents, long chunk, long entry) {
-        int length = geometry.lengthOf(chunk);
-        for (int from = 0; from < length; ) {
-            int to = Math.min(blocks.runEnd(RemapEntry.missing(entry), from), length);
-            ChunkSource source = store.locate(isMissing(entry, from) ? RemapEntry.ORIGIN : entry);
-            if (source instanceof ChunkSource.Slot slot) {
-                source = new ChunkSource.Slot(slot.storeOffset() + from, slot.storedBytes());
-            }
-            extents.add(geometry.startOf(chunk) + from, to - from, source);
-            from = to;
-        }
+        new ExtentWalk(store, blocks, visitor).run();
     }
 
     private void requireWritable() throws IOException {

@@ -3,7 +3,7 @@ package io.ucow.store;
 /**
  * What a CoW device has done since it was opened; each figure is exact, the set of them is not one instant's.
  *
- * @param copies chunks copied from the origin or filled for a first write
+ * @param copies chunks that a first write gave a slot, and times that it filled blocks which a slot lacked
  * @param waits requests that waited on another's chunk future
  * @param flushes flushes that reached the store
  * @param alteredChunks chunks now held in the store

@@ -5,13 +5,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
 import io.ucow.store.journal.UcowFormat;
+import io.ucow.store.remap.RemapEntry;
 import java.io.IOException;
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
 import java.nio.file.FileSystem;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -75,6 +80,7 @@ class CowDeviceModelTest {
                                 .isEqualTo(Arrays.copyOfRange(model, offset, offset + length));
                 }
             }
+            assertMapTellsTheTruth(device, image, base, model);
             device.close();
             try (CowDevice reopened = open(format, image, base)) {
                 assertThat(TestDevices.read(reopened, 0, size)).isEqualTo(model);
@@ -84,6 +90,67 @@ class CowDeviceModelTest {
                         .isEmpty();
             }
         }
+    }
+
+    /** A format that cannot record blocks is never given a partial entry. */
+    @Test
+    void storeWithoutBlocksGetsWholeChunks() throws IOException {
+        byte[] base = new byte[6 << 15];
+        new Random(3).nextBytes(base);
+        byte[] model = base.clone();
+        SparseFile file = new SparseFile();
+        UcowFormat format = new UcowFormat();
+        format.create(file, new Geometry(base.length, 15), null);
+        GracePeriod readers = new GracePeriod();
+        StoreContext context = new StoreContext(false, TestDevices.BOOT, readers, false);
+        ExceptionStore store = format.open(file, Path.of("x.cow"), context);
+        InvocationHandler withoutBlocks = (proxy, method, arguments) -> {
+            if (method.getName().equals("blockBytes")) {
+                return store.geometry().chunkSize();
+            }
+            assertThat(method.getName().equals("commit") && RemapEntry.isPartial((long) arguments[2]))
+                    .isFalse();
+            return method.invoke(store, arguments);
+        };
+        Object plain = Proxy.newProxyInstance(
+                ExceptionStore.class.getClassLoader(), new Class<?>[] {ExceptionStore.class}, withoutBlocks);
+        try (CowDevice device = TestDevices.over((ExceptionStore) plain, TestDevices.origin(base), readers)) {
+            for (int offset : new int[] {5, 40_000, 40_000 + 4096, 5 << 15}) {
+                Arrays.fill(model, offset, offset + 100, (byte) 'w');
+                device.write(offset, TestDevices.direct(model, offset, 100));
+            }
+            device.discard(2 << 15, 4096);
+            Arrays.fill(model, 2 << 15, (2 << 15) + 4096, (byte) 0);
+            assertThat(TestDevices.read(device, 0, model.length)).isEqualTo(model);
+        }
+    }
+
+    /** Reads every extent where the map says that it is; what it calls zero must be. */
+    private static void assertMapTellsTheTruth(CowDevice device, Path image, byte[] base, byte[] model)
+            throws IOException {
+        byte[] found = new byte[model.length];
+        int[] end = new int[1];
+        MapExtent[] last = new MapExtent[1];
+        byte[] store = Files.readAllBytes(image);
+        device.forEachExtent(extent -> {
+            int at = (int) extent.guestOffset();
+            assertThat(at).isEqualTo(end[0]);
+            int length = (int) extent.lengthBytes();
+            if (extent.source() instanceof ChunkSource.Slot slot) {
+                System.arraycopy(store, (int) slot.storeOffset(), found, at, length);
+            } else {
+                assertThat(last[0] == null ? null : last[0].source())
+                        .as("the extent before %s", extent)
+                        .isNotEqualTo(extent.source());
+                if (extent.source() instanceof ChunkSource.Origin && at < base.length) {
+                    System.arraycopy(base, at, found, at, Math.min(length, base.length - at));
+                }
+            }
+            last[0] = extent;
+            end[0] = at + length;
+        });
+        assertThat(end[0]).isEqualTo(model.length);
+        assertThat(found).isEqualTo(model);
     }
 
     private static CowDevice open(UcowFormat format, Path image, byte[] base) throws IOException {

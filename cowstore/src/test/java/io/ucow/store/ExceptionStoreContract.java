@@ -2,9 +2,11 @@ package io.ucow.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.google.common.jimfs.Configuration;
 import com.google.common.jimfs.Jimfs;
+import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
 import java.io.IOException;
@@ -159,6 +161,81 @@ public abstract class ExceptionStoreContract {
         }
         assertThat(store.lookup(1)).isEqualTo(RemapEntry.ORIGIN);
         assertThat(store.allocatedBytes() - before).isLessThan(20L * chunkSize);
+    }
+
+    @Test
+    void blocksAreAPowerOfTwoAndSixteenAtTheMost() {
+        int block = store.blockBytes();
+        assertThat(Integer.bitCount(block)).isEqualTo(1);
+        assertThat(block).isBetween(chunkSize / 16, chunkSize);
+    }
+
+    @Test
+    void partialEntryIsFoundAgainAndHoldsItsBlocks() throws IOException {
+        assumeBlocks();
+        long entry = putBlock(39, blocks().all() & ~2, 'b');
+        for (int round = 0; round < 2; round++) {
+            assertThat(store.lookup(39)).isEqualTo(entry);
+            assertHoldsBlock(store, entry, 1, 'b');
+            assertAltered(1, 0);
+            reopen();
+        }
+        store.flush();
+        Path copy = copy();
+        try (ExceptionStore next = open(copy, false, TestDevices.NEXT_BOOT)) {
+            assertThat(next.lookup(39)).isEqualTo(entry);
+            assertHoldsBlock(next, entry, 1, 'b');
+        }
+        assertThat(check(copy)).isEmpty();
+    }
+
+    @Test
+    void slotCommittedAgainWithFewerBlocksMissingIsNotFreed() throws IOException {
+        assumeBlocks();
+        int block = store.blockBytes();
+        long entry = putBlock(3, blocks().all() & ~1, 'a');
+        for (int i = 1; i < chunkSize / block; i++) {
+            store.write(entry, i * block, filled('a', block));
+            entry = RemapEntry.withMissing(entry, RemapEntry.missing(entry) & ~(1 << i));
+            store.commit(3, 1, entry);
+            assertThat(store.lookup(3)).isEqualTo(entry);
+        }
+        assertThat(RemapEntry.isWhole(entry)).isTrue();
+        assertThat(store.reclaim()).as("anything freed").isFalse();
+        for (int chunk = 10; chunk < 20; chunk++) {
+            put(chunk, 'x');
+        }
+        assertHolds(store, 3, 'a');
+        assertAltered(11, 0);
+        try (ExceptionStore next = open(copy(), false, TestDevices.BOOT)) {
+            assertThat(next.reclaim()).as("anything freed by replay").isFalse();
+            assertHolds(next, 3, 'a');
+        }
+        reopen();
+        assertHolds(store, 3, 'a');
+    }
+
+    @Test
+    void partialSlotIsFreedWithItsChunk() throws IOException {
+        assumeBlocks();
+        long entry = putBlock(3, blocks().all() & ~2, 'b');
+        store.commit(3, 1, RemapEntry.withMissing(entry, blocks().all() & ~3));
+        store.commit(3, 1, RemapEntry.ZERO);
+        assertAltered(0, 1);
+        assertThat(store.reclaim()).isTrue();
+        assertThat(store.reclaim()).as("freed twice").isFalse();
+    }
+
+    @Test
+    void partialEntriesNeverContinueEachOther() throws IOException {
+        assumeBlocks();
+        long first = putBlock(3, blocks().all() & ~2, 'b');
+        long second = putBlock(4, blocks().all() & ~2, 'c');
+        long whole = put(5, 'd');
+        assertThat(RemapEntry.continues(first, second)).isFalse();
+        assertThat(RemapEntry.continues(second, whole)).isFalse();
+        assertHoldsBlock(store, first, 1, 'b');
+        assertHoldsBlock(store, second, 1, 'c');
     }
 
     @Test
@@ -393,6 +470,28 @@ public abstract class ExceptionStoreContract {
         store.write(entry, 0, filled(letter, chunkSize));
         store.commit(chunk, 1, entry);
         return entry;
+    }
+
+    private Blocks blocks() {
+        return new Blocks(store.geometry().chunkShift(), Integer.numberOfTrailingZeros(store.blockBytes()));
+    }
+
+    private void assumeBlocks() {
+        assumeTrue(store.blockBytes() < chunkSize, "the format records whole chunks only");
+    }
+
+    /** Gives a chunk a slot of which nothing but the second block, or but the first, was ever written. */
+    private long putBlock(long chunk, int missing, int letter) throws IOException {
+        long entry = RemapEntry.withMissing(SlotRun.entry(store.allocate(chunk, 1)), missing);
+        int at = blocks().contains(missing, 0) ? store.blockBytes() : 0;
+        store.write(entry, at, filled(letter, store.blockBytes()));
+        store.commit(chunk, 1, entry);
+        return entry;
+    }
+
+    private static void assertHoldsBlock(ExceptionStore found, long entry, int block, int letter) throws IOException {
+        int size = found.blockBytes();
+        assertThat(read(found, entry, block * size, size)).isEqualTo(letters(letter, size));
     }
 
     private void assertHolds(ExceptionStore found, long chunk, int letter) throws IOException {

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.IntPredicate;
+import java.util.function.UnaryOperator;
 
 /**
  * A file in memory that records every write and sync, from which the file can be rebuilt as power loss or the death of
@@ -55,6 +56,13 @@ public final class FaultFile implements PositionalFile {
             // Keeps its place, so that the model's notes stay right.
             other.events.add(e.isSync() && drop.test(i) ? new Event(0, new byte[0], false) : e);
         }
+        return other;
+    }
+
+    /** The record with each call as {@code change} makes it, in the same places: a program that wrote something else. */
+    public synchronized FaultFile replacing(UnaryOperator<Event> change) {
+        FaultFile other = new FaultFile(initial);
+        events.forEach(e -> other.events.add(change.apply(e)));
         return other;
     }
 

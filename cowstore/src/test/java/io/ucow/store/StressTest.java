@@ -32,7 +32,7 @@ class StressTest {
     private final SparseFile disk = new SparseFile();
 
     @ParameterizedTest(name = "chunk 2^{0}, {1} threads, background {2}")
-    @CsvSource({"12, 4, true", "13, 7, false", "16, 4, true"})
+    @CsvSource({"12, 4, true", "13, 7, false", "15, 6, true", "16, 4, true"})
     void everySectorHoldsWhatItsOwnerWrote(int shift, int threads, boolean background) throws Exception {
         int sectors = CHUNKS << (shift - 9);
         long seed = Long.getLong("ucow.stress.seed", 20261122);

@@ -12,7 +12,8 @@ import java.util.zip.CRC32C;
  *  16 u32 chunk   remap: first chunk                        barrier: 0
  *  20 u32 count   remap: chunks, 1..256                     barrier: 0
  *  24 u64 value   remap: entry of the first chunk, see      barrier: all records with a lower seq, and the
- *                 RemapEntry; a slot counts up by chunk              data they point at, are durable
+ *                 RemapEntry; a slot counts up by chunk,             data they point at, are durable
+ *                 and misses no blocks if count is not 1
  * </pre>
  * Source: docs/FORMAT.md.
  */

@@ -1,6 +1,7 @@
 /**
  * The in-memory map from chunk to place: {@link io.ucow.store.remap.RemapTable}, outside the heap, and the packed
- * long it is made of, {@link io.ucow.store.remap.RemapEntry}. Making it durable is left to {@code journal}.
+ * long it is made of, {@link io.ucow.store.remap.RemapEntry}; which parts of a chunk its slot has is said in
+ * {@link io.ucow.store.remap.Blocks}. Making it durable is left to {@code journal}.
  *
  * <pre>
  *   chunk --&gt; RemapTable: [ entry | entry | entry ... ]   one long each, pages supplied by the kernel when altered

@@ -195,8 +195,8 @@ class LayoutTest {
                 0x1112131415161718L,
                 0xf1f2f3f4L,
                 0x0101,
-                0x8000002122232425L);
-        assertBytes(32, "........ 01000000 1817161514131211 f4f3f2f1 01010000 2524232221000080");
+                0x80a1b22122232425L);
+        assertBytes(32, "........ 01000000 1817161514131211 f4f3f2f1 01010000 25242322 21b2a180");
         CRC32C crc = new CRC32C();
         crc.update(uuid);
         crc.update(bytes(36, 28));
@@ -206,7 +206,7 @@ class LayoutTest {
         assertThat(JournalRecord.type(block, 32)).isEqualTo(JournalRecord.REMAP);
         assertThat(JournalRecord.chunk(block, 32)).isEqualTo(0xf1f2f3f4L);
         assertThat(JournalRecord.count(block, 32)).isEqualTo(0x0101);
-        assertThat(JournalRecord.value(block, 32)).isEqualTo(0x8000002122232425L);
+        assertThat(JournalRecord.value(block, 32)).isEqualTo(0x80a1b22122232425L);
     }
 
     @Test

@@ -91,6 +91,45 @@ class FailingDiskTest {
     }
 
     @Test
+    void blocksThatFindNoRoomLeaveTheirSlotAsItWas() throws IOException {
+        create(1024, 15);
+        write(0, 4096, 'a');
+        disk.fillDisk();
+        for (int i = 0; i < 3; i++) {
+            assertNoSpace(() -> write(4096, 4096, 'b'));
+            assertNoSpace(() -> write(100, 8192, 'b'));
+        }
+        device.discard(0, 50);
+        byte[] start = TestDevices.read(device, 0, 3 * 4096);
+        assertThat(start[49]).isZero();
+        assertThat(start[50]).isEqualTo((byte) 'a');
+        assertThat(start[4096]).isEqualTo((byte) 'o');
+        disk.limitAllocationTo(Long.MAX_VALUE);
+        write(4096, 4096, 'c');
+        assertThat(TestDevices.read(device, 4095 + 4096, 2)).containsExactly('c', 'o');
+        reopenAndCheck("\0c");
+    }
+
+    /** The slot is the chunk's: it is not taken back with the commit that failed. */
+    @Test
+    void journalWithoutRoomForBlocksLeavesTheirSlotAsItWas() throws IOException {
+        create(64, 15);
+        write(0, 4096, 'a');
+        fillJournal(1 << 15);
+        // The block has room, the page of the map behind it has not.
+        disk.limitAllocationTo(disk.allocatedBytes() + 4096);
+        for (int i = 0; i < 3; i++) {
+            assertNoSpace(() -> write(4096, 4096, 'b'));
+        }
+        disk.limitAllocationTo(Long.MAX_VALUE);
+        write(45 << 15, 1 << 15, 'x');
+        assertThat(TestDevices.read(device, 4095, 2)).containsExactly('a', 'o');
+        write(4096, 4096, 'c');
+        write(46 << 15, 1 << 15, 'x');
+        reopenAndCheck("acoooooo");
+    }
+
+    @Test
     void discardMakesRoomWithoutAnExplicitFlush() throws IOException {
         create(1024);
         write(0, 4 * CHUNK, 'a');
@@ -344,10 +383,14 @@ class FailingDiskTest {
     }
 
     private void fillJournal() throws IOException {
+        fillJournal(CHUNK);
+    }
+
+    private void fillJournal(int chunkSize) throws IOException {
         int chunk = 0;
         // The last eighth is for discards and sixteen records for barriers.
         while (device.stats().journalRecords() < device.stats().journalCapacity() * 7 / 8 - 16) {
-            write(chunk++ * CHUNK, CHUNK, 'a');
+            write(chunk++ * chunkSize, CHUNK, 'a');
         }
     }
 

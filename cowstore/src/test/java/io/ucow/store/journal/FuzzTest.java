@@ -422,7 +422,11 @@ class FuzzTest {
 
     private static long entry(SparseFile image, Random random) {
         long slots = image.size() >>> 12;
-        return switch (random.nextInt(8)) {
+        return switch (random.nextInt(9)) {
+            case 8 ->
+                RemapEntry.withMissing(
+                        RemapEntry.slot(Math.floorMod(random.nextLong(), slots + 2)),
+                        random.nextInt(1 << (1 + random.nextInt(16))));
             case 0 -> RemapEntry.ZERO;
             case 1 -> random.nextLong();
             case 2 -> hostile(image, random);

@@ -133,6 +133,50 @@ class HostileImageTest {
     }
 
     @Test
+    void blocksThatDoNotExistOrAllOfThemMissing() throws IOException {
+        long leaf = value(superblock().rootPage(), 0);
+        // A chunk of 4 KiB is one block.
+        for (int missing : new int[] {1, 2, 0x8000, 0xffff}) {
+            setValue(leaf, 1, RemapEntry.withMissing(value(leaf, 1), missing));
+            assertCorrupt(String.format(
+                    "map entry of chunk 1 is 0x%016x, a slot without blocks 0x%x, expected some of 0x1",
+                    value(leaf, 1), missing));
+        }
+    }
+
+    @Test
+    void blocksOfLargerChunks() throws IOException {
+        image.truncate(0);
+        UcowFormat.create(image, new Geometry(4 << 15, 15), null, 64, STORE);
+        try (CowDevice device = open()) {
+            device.write(CHUNK, TestDevices.direct(new byte[] {1}, 0, 1));
+        }
+        long root = superblock().rootPage();
+        long partial = value(root, 0);
+        assertThat(RemapEntry.missing(partial)).isEqualTo(0xfd);
+        for (int missing : new int[] {0xff, 0x100, 0x1fd, 0x80fd}) {
+            setValue(root, 0, RemapEntry.withMissing(partial, missing));
+            assertCorrupt(String.format("a slot without blocks 0x%x, expected some of 0xff", missing));
+        }
+        // The blocks of a slot lie in the file, those it lacks need not.
+        setValue(root, 0, partial);
+        long slot = (image.size() >>> 15) + 1;
+        image.truncate((slot << 15) + 2 * CHUNK);
+        setValue(root, 1, RemapEntry.withMissing(RemapEntry.slot(slot), 0xfc));
+        open().close();
+        long anotherRoot = superblock().rootPage();
+        image.truncate((slot << 15) + 2 * CHUNK);
+        setValue(anotherRoot, 1, RemapEntry.withMissing(RemapEntry.slot(slot), 0xf8));
+        assertCorrupt(String.format("chunk 1 is in slot %d and ends at 0x%x", slot, (slot << 15) + 3 * CHUNK));
+        setValue(anotherRoot, 1, RemapEntry.ZERO);
+        makeUnclean();
+        record(0, JournalRecord.REMAP, 2, 2, RemapEntry.withMissing(RemapEntry.slot(slot), 0xfe));
+        assertCorrupt("record of type 1 for 2 chunks from 2 with entry 0x80");
+        record(0, JournalRecord.REMAP, 2, 1, RemapEntry.withMissing(RemapEntry.slot(slot), 0xff));
+        assertCorrupt("record of type 1 for 1 chunks from 2 with entry 0x80");
+    }
+
+    @Test
     void recordsThatCannotBe() throws IOException {
         makeUnclean();
         long slot = RemapEntry.slot(image.size() / CHUNK - 1);
@@ -261,7 +305,7 @@ class HostileImageTest {
     }
 
     private void rewrite(Superblock superblock) throws IOException {
-        superblock.encode(page, 2);
+        superblock.encode(page, MapPage.levels(superblock.geometry().chunkCount()));
         image.write(page.clear(), superblock.offset());
     }
 

@@ -33,6 +33,7 @@ final class PowerLossScenario {
     private static final int CHUNKS = 40;
     private static final int VARIANTS = Integer.getInteger("ucow.powerloss.variants", 3);
     private static final UcowFormat FORMAT = new UcowFormat();
+    static final UUID STORE = new UUID(7, 9);
 
     /** What one guest request did to a sector: a stamp, and where in the record it began and ended. */
     record Change(long stamp, int begin, int end) {}
@@ -116,7 +117,7 @@ final class PowerLossScenario {
     byte[] newImage() throws IOException {
         FaultFile file = new FaultFile(new byte[0]);
         // So small a journal that checkpoints and the ring's wrap-around happen all the time.
-        UcowFormat.create(file, new Geometry((long) sectors * SECTOR, chunkShift), null, 64, new UUID(7, 9));
+        UcowFormat.create(file, new Geometry((long) sectors * SECTOR, chunkShift), null, 64, STORE);
         return file.killedAt(file.eventCount());
     }
 

@@ -6,10 +6,13 @@ import static org.assertj.core.api.Assertions.fail;
 import io.ucow.store.FaultFile;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.RemapEntry;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -34,7 +37,9 @@ class PowerLossTest {
         "8, 12, 4",
         "9, 12, 4",
         "10, 13, 4",
-        "11, 14, 2"
+        "11, 14, 2",
+        "12, 15, 1",
+        "13, 15, 4"
     })
     void everyCutKeepsWhatWasPromised(long seed, int shift, int threads) throws Exception {
         PowerLossScenario run = new PowerLossScenario(seed, shift);
@@ -67,17 +72,64 @@ class PowerLossTest {
                 && events.get(i + 1).data().length == Superblock.SIZE);
     }
 
+    @Test
+    void checkerCatchesAStoreThatForgetsWhichBlocksAreMissing() throws Exception {
+        assertCaught(15, session -> session.file.replacing(PowerLossTest::withoutMask));
+    }
+
+    @Test
+    void slotsAreFilledBlockByBlock() throws Exception {
+        PowerLossScenario run = new PowerLossScenario(1, 15);
+        PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
+        Set<Long> slots = new HashSet<>();
+        long again = session.file.events().stream()
+                .filter(PowerLossTest::isRemap)
+                .mapToLong(e -> JournalRecord.value(record(e), 0))
+                .filter(entry -> RemapEntry.isSlot(entry) && !slots.add(RemapEntry.slotOf(entry)))
+                .count();
+        assertThat(again).as("records that only clear bits of a mask").isGreaterThan(10);
+    }
+
+    /** A remap record as of a store that takes every slot for whole, its checksum right. */
+    private static FaultFile.Event withoutMask(FaultFile.Event e) {
+        if (!isRemap(e) || !RemapEntry.isPartial(JournalRecord.value(record(e), 0))) {
+            return e;
+        }
+        ByteBuffer old = record(e);
+        ByteBuffer whole = ByteBuffer.allocate(JournalRecord.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        JournalRecord.encode(
+                whole,
+                0,
+                JournalRecord.salted(Superblock.bytes(PowerLossScenario.STORE)),
+                JournalRecord.REMAP,
+                old.getLong(JournalRecord.SEQ),
+                JournalRecord.chunk(old, 0),
+                (int) JournalRecord.count(old, 0),
+                RemapEntry.withMissing(JournalRecord.value(old, 0), 0));
+        return new FaultFile.Event(e.offset(), whole.array(), false);
+    }
+
     private interface Planted {
         boolean forgets(List<FaultFile.Event> events, int sync);
     }
 
+    private interface Tampering {
+        FaultFile withBug(PowerLossScenario.Session session);
+    }
+
     private static void assertCaught(Planted bug) throws Exception {
-        for (long seed = 1; seed < 30; seed++) {
-            PowerLossScenario run = new PowerLossScenario(seed, 12);
-            PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
+        assertCaught(12, session -> {
             List<FaultFile.Event> events = session.file.events();
+            return session.file.forgetting(i -> bug.forgets(events, i));
+        });
+    }
+
+    private static void assertCaught(int chunkShift, Tampering bug) throws Exception {
+        for (long seed = 1; seed < 30; seed++) {
+            PowerLossScenario run = new PowerLossScenario(seed, chunkShift);
+            PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
             try {
-                run.verifyEveryCut(session.with(session.file.forgetting(i -> bug.forgets(events, i))));
+                run.verifyEveryCut(session.with(bug.withBug(session)));
             } catch (AssertionError | IOException caught) {
                 return;
             }
@@ -86,8 +138,18 @@ class PowerLossTest {
     }
 
     private static boolean isBarrier(FaultFile.Event e) {
-        return e.data().length == JournalRecord.SIZE
-                && ByteBuffer.wrap(e.data()).order(ByteOrder.LITTLE_ENDIAN).getInt(JournalRecord.TYPE)
-                        == JournalRecord.BARRIER;
+        return isRecord(e, JournalRecord.BARRIER);
+    }
+
+    private static boolean isRemap(FaultFile.Event e) {
+        return isRecord(e, JournalRecord.REMAP);
+    }
+
+    private static boolean isRecord(FaultFile.Event e, int type) {
+        return e.data().length == JournalRecord.SIZE && JournalRecord.type(record(e), 0) == type;
+    }
+
+    private static ByteBuffer record(FaultFile.Event e) {
+        return ByteBuffer.wrap(e.data()).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

@@ -49,6 +49,28 @@ class TablePrinterTest {
     }
 
     @Test
+    void chunksAlteredInPartStayCow() throws IOException {
+        long chunk = 8 * CHUNK;
+        String text = splitOf(
+                new DeviceTable("vm", List.of(Target.Cow.of("i", info(4 * chunk, 15)))),
+                List.of(
+                        new MapExtent(0, 3 * CHUNK, ORIGIN),
+                        // The rest of chunk 0, all of chunk 1 and the first block of chunk 2.
+                        new MapExtent(3 * CHUNK, 5 * CHUNK + chunk + CHUNK, slot(100 * CHUNK, 8 * CHUNK)),
+                        new MapExtent(17 * CHUNK, 2 * CHUNK, ORIGIN),
+                        // Within chunk 2.
+                        new MapExtent(19 * CHUNK, 2 * CHUNK, slot(200 * CHUNK, 8 * CHUNK)),
+                        new MapExtent(21 * CHUNK, 3 * CHUNK, ORIGIN),
+                        new MapExtent(3 * chunk, chunk, slot(300 * CHUNK, 8 * CHUNK))));
+        assertThat(text).isEqualTo("""
+                        0 64 cow i /base /s 64
+                        64 64 linear /s 840
+                        128 64 cow i /base /s 64
+                        192 64 linear /s 2400
+                        """);
+    }
+
+    @Test
     void whollyAlteredDeviceIsAllLinear() throws IOException {
         assertThat(split(2 * CHUNK, run(0, 2, slot(8 * CHUNK, CHUNK)))).isEqualTo("0 16 linear /s 64\n");
     }
@@ -163,12 +185,16 @@ class TablePrinterTest {
     }
 
     private static String split(long sizeBytes, MapExtent... extents) throws IOException {
-        ImageInfo info = new ImageInfo(
+        return splitOf(new DeviceTable("vm", List.of(Target.Cow.of("i", info(sizeBytes, 12)))), List.of(extents));
+    }
+
+    private static ImageInfo info(long sizeBytes, int chunkShift) {
+        return new ImageInfo(
                 Path.of("/s"),
                 "ucow",
                 1,
                 "",
-                new Geometry(sizeBytes, 12),
+                new Geometry(sizeBytes, chunkShift),
                 Optional.of(Path.of("/base")),
                 0,
                 0,
@@ -176,7 +202,6 @@ class TablePrinterTest {
                 0,
                 true,
                 Map.of());
-        return splitOf(new DeviceTable("vm", List.of(Target.Cow.of("i", info))), List.of(extents));
     }
 
     private static String splitOf(DeviceTable table, List<MapExtent> extents) throws IOException {
