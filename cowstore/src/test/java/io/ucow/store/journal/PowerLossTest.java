@@ -39,7 +39,7 @@ class PowerLossTest {
         "10, 13, 4",
         "11, 14, 2",
         "12, 15, 1",
-        "13, 15, 4"
+        "13, 14, 4"
     })
     void everyCutKeepsWhatWasPromised(long seed, int shift, int threads) throws Exception {
         PowerLossScenario run = new PowerLossScenario(seed, shift);
