@@ -8,6 +8,7 @@ import io.ucow.fuse.Transport;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
+import io.ucow.store.CacheMode;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -72,7 +73,7 @@ public final class Daemon {
             Transport transport = transport(spec.transport());
             devices = source.open();
             mount = transport.mount(
-                    spec.dir(), devices.stream().map(ServedDevice::file).toList(), MountOptions.defaults());
+                    spec.dir(), devices.stream().map(ServedDevice::file).toList(), MountOptions.of(CacheMode.NONE));
             Daemon daemon = new Daemon(run, claim, devices, mount, toError);
             run.write(daemon.state());
             Runtime.getRuntime().addShutdownHook(new Thread(daemon::endOnSignal, "signal"));
