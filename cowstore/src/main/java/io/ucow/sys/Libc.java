@@ -37,6 +37,8 @@ public final class Libc {
 
     /** {@code inotify_add_watch}: a file opened for writing, or for reading only, was closed. */
     public static final int IN_CLOSE_WRITE = 0x08, IN_CLOSE_NOWRITE = 0x10;
+    /** {@code inotify_add_watch}: in a directory, a name was moved to its place, or removed. */
+    public static final int IN_MOVED_TO = 0x80, IN_DELETE = 0x200;
 
     /** {@code umount2}: detach now, clean up when the last user is gone. */
     public static final int MNT_DETACH = 2;
@@ -69,6 +71,8 @@ public final class Libc {
     private static final int POLLFD_SIZE = 8;
 
     private static final short POLLIN = 1;
+    /** Room for at least one {@code struct inotify_event} with the longest name. */
+    private static final int DRAIN_BYTES = 4096;
 
     /** The calls as libc declares them. */
     public interface Calls {
@@ -407,6 +411,15 @@ public final class Libc {
             r = CALLS.poll(descriptor, 1, timeoutMillis);
         } while (r < 0 && errno() == Errno.EINTR);
         return check("poll", r) > 0;
+    }
+
+    /** Forgets what {@link #watch} has seen so far; the descriptor must be readable. */
+    public static void drain(int fd) throws NativeException {
+        ByteBuffer events = ByteBuffer.allocateDirect(DRAIN_BYTES);
+        long n = read(fd, addressOf(events), DRAIN_BYTES);
+        if (n < 0) {
+            throw new NativeException("read", (int) -n);
+        }
     }
 
     /** {@code memfd_create}: an unnamed file in memory; {@code name} is for debugging. @return its descriptor */
