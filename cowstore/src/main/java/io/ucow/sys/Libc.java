@@ -26,6 +26,8 @@ public final class Libc {
     public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
+    /** One of the few flags whose number depends on the architecture. Source: {@code arch/arm64/.../fcntl.h}. */
+    public static final int O_DIRECT = System.getProperty("os.arch").equals("aarch64") ? 0x10000 : 0x4000;
 
     static final int SEEK_END = 2;
     static final int SEEK_DATA = 3;

@@ -24,6 +24,7 @@ import java.util.concurrent.CountDownLatch;
  *   <li>{@code writeback}: writes to a file that is not open with {@code O_DIRECT} stay in the kernel
  *       ({@code FUSE_WRITEBACK_CACHE}) until {@code fsync}, or until it writes them back by itself.
  * </ul>
+ * Files opened with {@code O_DIRECT} go past the cache in every mode, and their writes do not exclude one another.
  * Nobody else changes what a file holds, so what is cached stays true from one open to the next.
  *
  * <p>Threading: as {@link Transport}; mounts share nothing.

@@ -20,6 +20,7 @@ import io.ucow.fuse.direct.abi.WriteIn;
 import io.ucow.fuse.direct.abi.WriteOut;
 import io.ucow.store.CacheMode;
 import io.ucow.sys.Errno;
+import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import org.slf4j.Logger;
@@ -186,10 +187,14 @@ final class Dispatcher {
         if (answer < 0) {
             return answer;
         }
-        // Direct I/O leaves nothing in the kernel that closing a file would have to write.
-        int cached =
-                cache == CacheMode.NONE ? OpenOut.FOPEN_DIRECT_IO | OpenOut.FOPEN_NOFLUSH : OpenOut.FOPEN_KEEP_CACHE;
-        OpenOut.put(reply, 0, cached | OpenOut.FOPEN_PARALLEL_DIRECT_WRITES);
+        // Whoever opens with O_DIRECT, a loop device above all, gets a path past the cache on which writes do not
+        // exclude
+        // one another; the kernel keeps it coherent with the cached one.
+        boolean direct = cache == CacheMode.NONE || (OpenIn.flags(body) & Libc.O_DIRECT) != 0;
+        int flags = direct
+                ? OpenOut.FOPEN_DIRECT_IO | OpenOut.FOPEN_PARALLEL_DIRECT_WRITES | OpenOut.FOPEN_NOFLUSH
+                : OpenOut.FOPEN_KEEP_CACHE;
+        OpenOut.put(reply, 0, flags);
         return OpenOut.SIZE;
     }
 
