@@ -5,7 +5,6 @@ import io.ucow.store.DeviceStats;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
-import io.ucow.store.OriginReference;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.format.JournalRecord;
@@ -186,11 +185,6 @@ final class UcowStore implements ExceptionStore {
     @Override
     public boolean isReadOnly() {
         return context.readOnly();
-    }
-
-    @Override
-    public OriginReference origin() {
-        return superblock.origin();
     }
 
     @Override
