@@ -7,6 +7,7 @@ import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.Zeros;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.RemapEntry;
@@ -222,7 +223,7 @@ final class UcowStore implements ExceptionStore {
             if (Errno.of(e) != Errno.EOPNOTSUPP) {
                 throw e;
             }
-            file.write(ByteBuffer.allocateDirect(lengthBytes), offset);
+            Zeros.write(file, offset, lengthBytes);
         }
     }
 

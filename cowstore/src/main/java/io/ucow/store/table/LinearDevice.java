@@ -2,6 +2,7 @@ package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
 import io.ucow.store.StoreInUseException;
+import io.ucow.store.Zeros;
 import io.ucow.store.format.Superblock;
 import io.ucow.sys.Errno;
 import io.ucow.sys.FileStatus;
@@ -25,8 +26,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 final class LinearDevice implements BlockDevice {
     /** Holes are punched in units of a page; what is left at either end is overwritten. */
     private static final int GRANULARITY = 4096;
-
-    private static final ByteBuffer ZEROS = ByteBuffer.allocateDirect(64 << 10);
 
     private final PositionalFile file;
     private final long sizeBytes;
@@ -126,31 +125,24 @@ final class LinearDevice implements BlockDevice {
         long firstPage = guestOffset + (-guestOffset & (GRANULARITY - 1));
         long lastPage = end & -GRANULARITY;
         if (firstPage >= lastPage) {
-            overwrite(guestOffset, end);
+            Zeros.write(file, guestOffset, lengthBytes);
         } else {
-            overwrite(guestOffset, firstPage);
-            punch(firstPage, lastPage);
-            overwrite(lastPage, end);
+            Zeros.write(file, guestOffset, firstPage - guestOffset);
+            punch(firstPage, lastPage - firstPage);
+            Zeros.write(file, lastPage, end - lastPage);
         }
     }
 
-    private void punch(long start, long end) throws IOException {
+    private void punch(long offset, long lengthBytes) throws IOException {
         try {
-            file.punchHole(start, end - start);
+            file.punchHole(offset, lengthBytes);
         } catch (NativeException e) {
             // EINVAL: a block device with sectors larger than a page. The others: a file system or disk without holes.
             switch (e.errno()) {
-                case Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOSYS, Errno.ENODEV -> overwrite(start, end);
+                case Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOSYS, Errno.ENODEV ->
+                    Zeros.write(file, offset, lengthBytes);
                 default -> throw e;
             }
-        }
-    }
-
-    private void overwrite(long start, long end) throws IOException {
-        ByteBuffer zeros = ZEROS.duplicate();
-        for (long offset = start; offset < end; offset += zeros.capacity()) {
-            zeros.clear().limit((int) Math.min(zeros.capacity(), end - offset));
-            file.write(zeros, offset);
         }
     }
 
