@@ -330,6 +330,58 @@ public final class CowDevice implements BlockDevice {
     }
 
     @Override
+    public long seekData(long guestOffset) throws IOException {
+        long at = Objects.checkIndex(guestOffset, sizeBytes());
+        long originData = -1;
+        while (at < sizeBytes()) {
+            long chunk = geometry.chunkOf(at);
+            long entry = store.lookup(chunk);
+            long end = runEnd(chunk, entry);
+            if (RemapEntry.isOrigin(entry)) {
+                if (originData < at) {
+                    originData = origin.seekData(at);
+                }
+                if (originData < end) {
+                    return originData;
+                }
+            } else if (!RemapEntry.isZero(entry)) {
+                return at;
+            }
+            at = end;
+        }
+        return at;
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        long at = Objects.checkIndex(guestOffset, sizeBytes());
+        long originHole = -1;
+        while (at < sizeBytes()) {
+            long chunk = geometry.chunkOf(at);
+            long entry = store.lookup(chunk);
+            long end = runEnd(chunk, entry);
+            if (RemapEntry.isOrigin(entry)) {
+                if (originHole < at) {
+                    originHole = origin.seekHole(at);
+                }
+                if (originHole < end) {
+                    return originHole;
+                }
+            } else if (RemapEntry.isZero(entry)) {
+                return at;
+            }
+            at = end;
+        }
+        return at;
+    }
+
+    /** Where {@code chunk} ends, or the unaltered region that the store knows it to be in. */
+    private long runEnd(long chunk, long entry) throws IOException {
+        long next = RemapEntry.isOrigin(entry) ? Math.max(chunk + 1, store.nextPresent(chunk)) : chunk + 1;
+        return Math.min(sizeBytes(), geometry.startOf(next));
+    }
+
+    @Override
     public void flush() throws IOException {
         flushes.increment();
         store.flush();

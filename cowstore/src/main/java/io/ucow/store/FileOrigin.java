@@ -147,11 +147,32 @@ final class FileOrigin implements Origin {
         }
         int wanted = dst.remaining();
         if (wanted > 0 && file.read(dst, offset) < wanted) {
-            throw new OriginChangedException(file.name() + ": base became shorter than " + sizeBytes
-                    + " bytes while in use; detach, restore it, attach again");
+            throw becameShorter();
         }
         dst.limit(limit);
         Zeros.fill(dst);
+    }
+
+    private OriginChangedException becameShorter() {
+        return new OriginChangedException(file.name() + ": base became shorter than " + sizeBytes
+                + " bytes while in use; detach, restore it, attach again");
+    }
+
+    @Override
+    public long seekData(long offset) throws IOException {
+        if (offset >= sizeBytes) {
+            return Long.MAX_VALUE;
+        }
+        long found = file.seekData(offset);
+        if (found == Long.MAX_VALUE && file.size() < sizeBytes) {
+            throw becameShorter(); // what was cut off is no hole
+        }
+        return found;
+    }
+
+    @Override
+    public long seekHole(long offset) throws IOException {
+        return offset >= sizeBytes ? offset : Math.min(sizeBytes, file.seekHole(offset));
     }
 
     @Override

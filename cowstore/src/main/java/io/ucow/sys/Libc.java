@@ -28,8 +28,8 @@ public final class Libc {
     public static final int O_EXCL = 0x80;
 
     static final int SEEK_END = 2;
-    static final int SEEK_DATA = 3;
-    static final int SEEK_HOLE = 4;
+    public static final int SEEK_DATA = 3;
+    public static final int SEEK_HOLE = 4;
 
     public static final int FALLOC_FL_KEEP_SIZE = 0x01;
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;

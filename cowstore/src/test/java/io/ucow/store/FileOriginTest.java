@@ -2,7 +2,9 @@ package io.ucow.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
+import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
@@ -63,6 +65,26 @@ class FileOriginTest {
                     .hasMessage(path + ": base became shorter than 10000 bytes while in use; detach, restore it, attach"
                             + " again");
             assertThat(read(origin, 0, 100)).isEqualTo(new byte[100]);
+        }
+    }
+
+    @Test
+    void holesAreThoseOfTheFileAndWhatIsPastItsEnd() throws IOException {
+        Path path = directory.resolve("holes.img");
+        try (NativeFile file = NativeFile.create(path, 0600)) {
+            file.write(ByteBuffer.allocateDirect(1), 1 << 20);
+            assumeThat(file.dataBytes(0, 1 << 20))
+                    .as("the file system keeps holes")
+                    .isZero();
+        }
+        try (FileOrigin origin = FileOrigin.open(path)) {
+            assertThat(origin.seekData(77)).isEqualTo(1 << 20);
+            assertThat(origin.seekHole(77)).isEqualTo(77);
+            assertThat(origin.seekHole(1 << 20)).isEqualTo((1 << 20) + 1);
+            assertThat(origin.seekData((1 << 20) + 1)).isEqualTo(Long.MAX_VALUE);
+            assertThat(origin.seekHole((1 << 20) + 1)).isEqualTo((1 << 20) + 1);
+            Files.write(path, new byte[0]);
+            assertThatThrownBy(() -> origin.seekData(77)).isInstanceOf(OriginChangedException.class);
         }
     }
 

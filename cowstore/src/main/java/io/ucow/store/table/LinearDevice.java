@@ -100,8 +100,7 @@ final class LinearDevice implements BlockDevice {
         int wanted = dst.remaining();
         int done = file.read(dst, guestOffset);
         if (done < wanted) {
-            throw new IOException(file.name() + " ends at " + (guestOffset + done) + ", but had " + sizeBytes
-                    + " bytes when it was opened");
+            throw becameShorter(guestOffset + done);
         }
     }
 
@@ -144,6 +143,26 @@ final class LinearDevice implements BlockDevice {
                 default -> throw e;
             }
         }
+    }
+
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        long found = file.seekData(Objects.checkIndex(guestOffset, sizeBytes));
+        long end = found == Long.MAX_VALUE ? file.size() : sizeBytes;
+        if (end < sizeBytes) {
+            throw becameShorter(end); // what was cut off is no hole
+        }
+        return Math.min(sizeBytes, found);
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        return Math.min(sizeBytes, file.seekHole(Objects.checkIndex(guestOffset, sizeBytes)));
+    }
+
+    private IOException becameShorter(long end) {
+        return new IOException(
+                file.name() + " ends at " + end + ", but had " + sizeBytes + " bytes when it was opened");
     }
 
     @Override

@@ -52,6 +52,17 @@ final class ZeroDevice implements BlockDevice {
     }
 
     @Override
+    public long seekData(long guestOffset) {
+        Objects.checkIndex(guestOffset, sizeBytes);
+        return sizeBytes;
+    }
+
+    @Override
+    public long seekHole(long guestOffset) {
+        return Objects.checkIndex(guestOffset, sizeBytes);
+    }
+
+    @Override
     public void flush() {}
 
     @Override

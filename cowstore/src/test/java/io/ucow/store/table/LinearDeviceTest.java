@@ -2,6 +2,7 @@ package io.ucow.store.table;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.ucow.store.StoreInUseException;
 import io.ucow.sys.Errno;
@@ -122,10 +123,25 @@ class LinearDeviceTest {
     }
 
     @Test
+    void holesAreThoseOfTheFile() throws IOException {
+        try (LinearDevice device = LinearDevice.open(path, false)) {
+            assertThat(device.seekHole(0)).isEqualTo(SIZE);
+            device.discard(8192, SIZE - 8192);
+            assumeThat(device.seekHole(0)).as("the file system keeps holes").isEqualTo(8192);
+            // The last bytes are no whole page, so they are overwritten.
+            assertThat(device.seekData(8192)).isEqualTo(SIZE & -4096);
+            assertThatThrownBy(() -> device.seekData(SIZE)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> device.seekHole(SIZE)).isInstanceOf(IndexOutOfBoundsException.class);
+        }
+    }
+
+    @Test
     void fileThatShrankIsAnError() throws IOException {
         try (LinearDevice device = LinearDevice.open(path, false)) {
             Files.write(path, new byte[100]);
             assertThatThrownBy(() -> device.read(90, ByteBuffer.allocateDirect(20)))
+                    .hasMessage(path + " ends at 100, but had 300000 bytes when it was opened");
+            assertThatThrownBy(() -> device.seekData(200))
                     .hasMessage(path + " ends at 100, but had 300000 bytes when it was opened");
         }
     }
