@@ -1,6 +1,7 @@
 package io.ucow.store;
 
 import io.ucow.store.remap.RemapEntry;
+import io.ucow.sys.BufferPool;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import java.io.IOException;
@@ -42,7 +43,7 @@ public final class CowDevice implements BlockDevice {
         this.origin = origin;
         this.geometry = store.geometry();
         this.readers = readers;
-        this.scratch = BufferPool.ofChunks(geometry.chunkShift());
+        this.scratch = BufferPool.shared(geometry.chunkShift());
     }
 
     @Override

@@ -53,7 +53,7 @@ public final class Images {
                                         .map(ExceptionStoreProvider::name)
                                         .toList())));
         try (FileOrigin origin =
-                options.base().isPresent() ? FileOrigin.open(options.base().get()) : null) {
+                options.base().isPresent() ? FileOrigin.open(options.base().get(), CacheMode.WRITEBACK) : null) {
             OriginReference reference = null;
             if (origin != null) {
                 origin.requireRaw();
@@ -101,39 +101,44 @@ public final class Images {
     }
 
     /**
-     * Opens an image as a device, recovering it if it was not closed properly.
+     * Opens an image as a device, recovering it if it was not closed properly. An image that is refused stays as it was.
      *
-     * @param readOnly true to change nothing at all, not even to recover on disk
      * @throws StoreInUseException if it is open elsewhere
      * @throws OriginChangedException if its base is not the one it was made on
      * @throws UnsupportedFormatException if no plug-in recognises it
      * @throws CorruptStoreException if its metadata is damaged
+     * @throws DirectIoUnavailableException if cache mode {@code NONE} is asked for where there is no direct I/O
      */
-    public static CowDevice open(Path image, boolean readOnly) throws IOException {
+    public static CowDevice open(Path image, OpenOptions options) throws IOException {
         GracePeriod readers = new GracePeriod();
-        StoreContext context = new StoreContext(readOnly, bootId(), readers, true);
-        LockedImage locked = LockedImage.open(image, readOnly);
+        StoreContext context = new StoreContext(options.readOnly(), bootId(), readers, true);
+        LockedImage locked = LockedImage.open(image, options.readOnly());
         Origin origin;
         try {
-            // Before the store is opened, which writes: an image that is refused stays as it was.
-            origin = openOrigin(locked.plugin().origin(locked.file(), image), image);
+            // Before the store is opened, which writes.
+            origin = openOrigin(locked.plugin().origin(locked.file(), image), image, options.cache());
         } catch (IOException e) {
             closeAfter(e, locked.file());
             throw e;
         }
         try {
-            return new CowDevice(locked.openStore(context), origin, readers);
+            return new CowDevice(locked.openStore(context, options.cache()), origin, readers);
         } catch (IOException e) {
             closeAfter(e, origin);
             throw e;
         }
     }
 
-    private static Origin openOrigin(OriginReference reference, Path image) throws IOException {
+    /** As {@link #open(Path, OpenOptions)}, with the default cache mode. */
+    public static CowDevice open(Path image, boolean readOnly) throws IOException {
+        return open(image, OpenOptions.of(readOnly));
+    }
+
+    private static Origin openOrigin(OriginReference reference, Path image, CacheMode cache) throws IOException {
         if (reference == null) {
             return new ZeroOrigin();
         }
-        FileOrigin origin = openBase(reference.resolve(image), image);
+        FileOrigin origin = openBase(reference.resolve(image), image, cache);
         try {
             origin.requireSame(reference, image);
             return origin;
@@ -143,9 +148,9 @@ public final class Images {
         }
     }
 
-    private static FileOrigin openBase(Path base, Path image) throws IOException {
+    private static FileOrigin openBase(Path base, Path image, CacheMode cache) throws IOException {
         try {
-            return FileOrigin.open(base);
+            return FileOrigin.open(base, cache);
         } catch (NativeException e) {
             if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
                 throw new OriginChangedException(
@@ -176,7 +181,7 @@ public final class Images {
     /** What is known of an image, without opening its base. Throws as {@link #open}. */
     public static ImageInfo info(Path image) throws IOException {
         StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
-        try (ExceptionStore store = LockedImage.open(image, true).openStore(context)) {
+        try (ExceptionStore store = LockedImage.open(image, true).openStore(context, CacheMode.WRITEBACK)) {
             return store.info();
         }
     }
@@ -200,8 +205,8 @@ public final class Images {
         }
 
         /** Hands the file over to the store, also when this throws. */
-        ExceptionStore openStore(StoreContext context) throws IOException {
-            return plugin.open(file, image, context);
+        ExceptionStore openStore(StoreContext context, CacheMode cache) throws IOException {
+            return plugin.open(cache.accessTo(file, context.readOnly()), image, context);
         }
     }
 

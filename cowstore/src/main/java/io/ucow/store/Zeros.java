@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -10,7 +11,7 @@ import java.nio.ByteBuffer;
  * <p>Threading: every method may be called from any thread.
  */
 public final class Zeros {
-    private static final ByteBuffer BLOCK = ByteBuffer.allocateDirect(64 << 10).asReadOnlyBuffer();
+    private static final ByteBuffer BLOCK = BufferPool.allocate(64 << 10).asReadOnlyBuffer();
 
     private Zeros() {}
 

@@ -26,6 +26,8 @@ public final class Libc {
     public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
+    /** The one flag here that differs by architecture: {@code arch/arm64/include/uapi/asm/fcntl.h}. */
+    public static final int O_DIRECT = System.getProperty("os.arch").equals("aarch64") ? 0x10000 : 0x4000;
 
     static final int SEEK_END = 2;
     public static final int SEEK_DATA = 3;
@@ -238,7 +240,7 @@ public final class Libc {
 
     static FileStatus statx(int fd, String name) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.STATX_BASIC_STATS, status));
+        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.WANTED, status));
         return Statx.decode(status);
     }
 
@@ -250,9 +252,7 @@ public final class Libc {
      */
     public static FileStatus statx(Path path) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check(
-                "statx " + path,
-                CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.STATX_BASIC_STATS, status));
+        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.WANTED, status));
         return Statx.decode(status);
     }
 

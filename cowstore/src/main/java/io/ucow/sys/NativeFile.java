@@ -47,6 +47,11 @@ public final class NativeFile implements PositionalFile {
                 path.toString(), Libc.open(path.toString(), Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode));
     }
 
+    /** Another descriptor of the same file, also when its name means another one by now. Flags as {@link #open}. */
+    NativeFile reopen(int flags) throws NativeException {
+        return new NativeFile(name, Libc.open("/proc/self/fd/" + fd.get(), flags, 0));
+    }
+
     /** The descriptor, owned by this object; for ioctls. */
     public int fd() {
         return fd.get();
@@ -74,6 +79,17 @@ public final class NativeFile implements PositionalFile {
         }
         dst.position(dst.position() + done);
         return done;
+    }
+
+    /** One {@code pread} into {@code dst}, which is advanced. @return bytes read, perhaps fewer than fit */
+    int readOnce(ByteBuffer dst, long offset) throws IOException {
+        long address = MEMORY.getDirectBufferAddress(dst) + dst.position();
+        long n = Libc.pread(fd.get(), address, dst.remaining(), offset);
+        if (n < 0) {
+            throw failure("pread", (int) -n);
+        }
+        dst.position(dst.position() + (int) n);
+        return (int) n;
     }
 
     @Override

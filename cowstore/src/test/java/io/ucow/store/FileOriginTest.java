@@ -58,7 +58,7 @@ class FileOriginTest {
     @Test
     void baseThatShrinksInUseIsNamed() throws IOException {
         Path path = Files.write(directory.resolve("base.img"), new byte[10_000]);
-        try (FileOrigin origin = FileOrigin.open(path)) {
+        try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
             Files.write(path, new byte[100]);
             assertThatThrownBy(() -> read(origin, 5000, 100))
                     .isInstanceOf(OriginChangedException.class)
@@ -77,7 +77,7 @@ class FileOriginTest {
                     .as("the file system keeps holes")
                     .isZero();
         }
-        try (FileOrigin origin = FileOrigin.open(path)) {
+        try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
             assertThat(origin.seekData(77)).isEqualTo(1 << 20);
             assertThat(origin.seekHole(77)).isEqualTo(77);
             assertThat(origin.seekHole(1 << 20)).isEqualTo((1 << 20) + 1);
@@ -120,11 +120,11 @@ class FileOriginTest {
             file.seek((1L << 43) + 6);
             long start = System.nanoTime();
             String before;
-            try (FileOrigin origin = FileOrigin.open(path)) {
+            try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
                 before = origin.reference("x").fingerprint();
             }
             file.write(1);
-            try (FileOrigin origin = FileOrigin.open(path)) {
+            try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
                 assertThat(origin.reference("x").fingerprint()).isNotEqualTo(before);
             }
             assertThat(System.nanoTime() - start).isLessThan(2_000_000_000L);
@@ -138,7 +138,7 @@ class FileOriginTest {
     }
 
     private FileOrigin origin(byte[] content) throws IOException {
-        return FileOrigin.open(Files.write(directory.resolve("base.img"), content));
+        return FileOrigin.open(Files.write(directory.resolve("base.img"), content), CacheMode.WRITEBACK);
     }
 
     private static byte[] read(Origin origin, long offset, int length) throws IOException {

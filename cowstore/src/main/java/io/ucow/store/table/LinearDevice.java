@@ -1,6 +1,9 @@
 package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
+import io.ucow.store.CacheMode;
+import io.ucow.store.DirectIoUnavailableException;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.StoreInUseException;
 import io.ucow.store.Zeros;
 import io.ucow.store.format.Superblock;
@@ -55,17 +58,21 @@ final class LinearDevice implements BlockDevice {
      * Opens a file or block device.
      *
      * @throws StoreInUseException if it is open elsewhere; read-only openers do not disturb one another
+     * @throws DirectIoUnavailableException as {@link CacheMode#accessTo}
      * @throws TableMismatchException if it is neither a regular file nor a block device, or is a store
      */
-    static LinearDevice open(Path path, boolean readOnly) throws IOException {
-        NativeFile file = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
+    static LinearDevice open(Path path, OpenOptions options) throws IOException {
+        boolean readOnly = options.readOnly();
+        NativeFile opened = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
+        PositionalFile file = opened;
         try {
-            FileStatus status = file.status();
+            FileStatus status = opened.status();
             if (!status.isRegular() && !status.isBlockDevice()) {
                 throw new TableMismatchException(
                         path + " is neither a regular file nor a block device; name one in the linear target");
             }
-            requireNoStore(file);
+            requireNoStore(opened);
+            file = options.cache().accessTo(opened, readOnly);
             return new LinearDevice(file, readOnly, status.isRegular());
         } catch (IOException | RuntimeException e) {
             Backing.closeAfter(e, file);
