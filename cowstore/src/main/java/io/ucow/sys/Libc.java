@@ -26,12 +26,12 @@ public final class Libc {
     public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
-    /** One of the few flags whose number depends on the architecture. Source: {@code arch/arm64/.../fcntl.h}. */
+    /** The one flag here that differs by architecture: {@code arch/arm64/include/uapi/asm/fcntl.h}. */
     public static final int O_DIRECT = System.getProperty("os.arch").equals("aarch64") ? 0x10000 : 0x4000;
 
     static final int SEEK_END = 2;
-    static final int SEEK_DATA = 3;
-    static final int SEEK_HOLE = 4;
+    public static final int SEEK_DATA = 3;
+    public static final int SEEK_HOLE = 4;
 
     public static final int FALLOC_FL_KEEP_SIZE = 0x01;
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
@@ -244,7 +244,7 @@ public final class Libc {
 
     static FileStatus statx(int fd, String name) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.STATX_BASIC_STATS, status));
+        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.WANTED, status));
         return Statx.decode(status);
     }
 
@@ -256,9 +256,7 @@ public final class Libc {
      */
     public static FileStatus statx(Path path) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check(
-                "statx " + path,
-                CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.STATX_BASIC_STATS, status));
+        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.WANTED, status));
         return Statx.decode(status);
     }
 

@@ -227,6 +227,31 @@ public final class ImageFile {
         }
     }
 
+    /**
+     * {@code lseek(2)} with {@code SEEK_DATA} or {@code SEEK_HOLE}; the other kinds the kernel answers itself. The end of
+     * the file is a hole.
+     *
+     * @return the offset found, {@code -ENXIO} at or past the end and where no data follows, {@code -EINVAL} for another
+     *     {@code whence}, or another {@code -errno}
+     */
+    public long seek(long guestOffset, int whence) {
+        if (whence != Libc.SEEK_DATA && whence != Libc.SEEK_HOLE) {
+            return refused(Errno.EINVAL);
+        }
+        if (guestOffset < 0 || guestOffset >= sizeBytes) {
+            return -Errno.ENXIO; // how every search ends: no error to count
+        }
+        try {
+            if (whence == Libc.SEEK_HOLE) {
+                return device.seekHole(guestOffset);
+            }
+            long data = device.seekData(guestOffset);
+            return data < sizeBytes ? data : -Errno.ENXIO;
+        } catch (Throwable e) {
+            return failed("lseek", e);
+        }
+    }
+
     /** {@code truncate(2)}: 0 for the size the file has, {@code -EPERM} for any other. */
     public int truncate(long newSizeBytes) {
         return newSizeBytes == sizeBytes ? 0 : refused(Errno.EPERM);

@@ -2,6 +2,7 @@ package io.ucow.cli.daemon;
 
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.ImageOpener;
 import io.ucow.store.table.TableDevice;
@@ -62,7 +63,7 @@ final class TableSource implements DeviceSource {
     @Override
     public List<ServedDevice> open() throws IOException {
         Map<String, TableDevice> opened =
-                TableDevices.open(tables, new ImageOpener(readOnly, CreateOptions.DEFAULT_FORMAT));
+                TableDevices.open(tables, new ImageOpener(OpenOptions.of(readOnly), CreateOptions.DEFAULT_FORMAT));
         try {
             List<ServedDevice> devices = new ArrayList<>();
             for (ServedFile file : files) {

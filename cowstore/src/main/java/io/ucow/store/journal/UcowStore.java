@@ -5,9 +5,9 @@ import io.ucow.store.DeviceStats;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
-import io.ucow.store.OriginReference;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.Zeros;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.RemapEntry;
@@ -189,11 +189,6 @@ final class UcowStore implements ExceptionStore {
     }
 
     @Override
-    public OriginReference origin() {
-        return superblock.origin();
-    }
-
-    @Override
     public long lookup(long chunk) {
         return table.lookup(chunk);
     }
@@ -228,7 +223,7 @@ final class UcowStore implements ExceptionStore {
             if (Errno.of(e) != Errno.EOPNOTSUPP) {
                 throw e;
             }
-            file.write(ByteBuffer.allocateDirect(lengthBytes), offset);
+            Zeros.write(file, offset, lengthBytes);
         }
     }
 
