@@ -6,6 +6,7 @@ import com.grack.nanojson.JsonParser;
 import com.grack.nanojson.JsonParserException;
 import com.grack.nanojson.JsonWriter;
 import io.ucow.store.CacheMode;
+import io.ucow.store.OpenOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -37,6 +38,10 @@ public record MountSpec(
         String tableName) {
     public MountSpec {
         images = List.copyOf(images);
+    }
+
+    OpenOptions openOptions() {
+        return new OpenOptions(readOnly, cache);
     }
 
     String toJson() {

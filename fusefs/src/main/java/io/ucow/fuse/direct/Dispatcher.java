@@ -10,6 +10,7 @@ import io.ucow.fuse.direct.abi.GetxattrIn;
 import io.ucow.fuse.direct.abi.GetxattrOut;
 import io.ucow.fuse.direct.abi.InHeader;
 import io.ucow.fuse.direct.abi.LseekIn;
+import io.ucow.fuse.direct.abi.LseekOut;
 import io.ucow.fuse.direct.abi.Opcode;
 import io.ucow.fuse.direct.abi.OpenIn;
 import io.ucow.fuse.direct.abi.OpenOut;
@@ -99,6 +100,7 @@ final class Dispatcher {
             case Opcode.WRITE -> write(node, body, reply);
             case Opcode.FSYNC -> fsync(node);
             case Opcode.FALLOCATE -> fallocate(node, body);
+            case Opcode.LSEEK -> lseek(node, body, reply);
             case Opcode.OPEN -> open(node, body, reply);
             case Opcode.LOOKUP -> lookup(node, body, reply);
             case Opcode.GETATTR -> getattr(node, reply);
@@ -179,6 +181,19 @@ final class Dispatcher {
         return file == null
                 ? -Errno.EINVAL
                 : file.fallocate(FallocateIn.mode(body), FallocateIn.offset(body), FallocateIn.length(body));
+    }
+
+    private int lseek(long node, ByteBuffer body, ByteBuffer reply) {
+        ImageFile file = tree.file(node);
+        if (file == null) {
+            return -Errno.EINVAL;
+        }
+        long position = file.seek(LseekIn.offset(body), LseekIn.whence(body));
+        if (position < 0) {
+            return (int) position;
+        }
+        LseekOut.put(reply, position);
+        return LseekOut.SIZE;
     }
 
     private int open(long node, ByteBuffer body, ByteBuffer reply) {
