@@ -74,7 +74,6 @@ public final class ExitCodes {
             Map.entry(UnsupportedFormatException.class, UNSUPPORTED),
             Map.entry(StoreFullException.class, NO_SPACE),
             Map.entry(EnvironmentException.class, ENVIRONMENT),
-            Map.entry(DirectIoUnavailableException.class, ENVIRONMENT),
             Map.entry(LoopUnavailableException.class, ENVIRONMENT),
             Map.entry(DirectIoUnavailableException.class, ENVIRONMENT),
             Map.entry(IllegalArgumentException.class, USAGE),
