@@ -75,7 +75,7 @@ final class UcowStore implements ExceptionStore {
 
     private final LongAdder checkpoints = new LongAdder();
 
-    /** The failed sync after which nothing may be reported durable; null while all is well. */
+    /** The failed sync, or the bug, after which nothing may be reported durable; null while all is well. */
     private volatile IOException failure;
 
     private final AtomicBoolean closed = new AtomicBoolean();
@@ -126,7 +126,7 @@ final class UcowStore implements ExceptionStore {
                 : new Journal(file, superblock, skipped, skipped, -1);
         this.coveredAtOpen = continuesSession ? recovery.covered() : 0;
         this.durable.set(journal.next() - journal.length());
-        this.maintenance = new Maintenance(this::maintain, image.toString());
+        this.maintenance = new Maintenance(this::maintain, image.toString(), LOG);
     }
 
     /**
@@ -431,14 +431,23 @@ final class UcowStore implements ExceptionStore {
             return 0;
         }
         context.readers().await();
+        IOException failed = null;
         for (int i = 0; i < ready.length; ) {
             int run = 1;
             while (i + run < ready.length && ready[i + run] == ready[i] + run) {
                 run++;
             }
-            punch(ready[i], run);
+            try {
+                punch(ready[i], run);
+            } catch (IOException e) {
+                failed = e;
+            }
+            // Also where no hole could be punched: what a free slot holds does not matter.
             slots.free(ready[i], run);
             i += run;
+        }
+        if (failed != null) {
+            LOG.warn("space of free slots not given back image={}", image, failed);
         }
         return ready.length;
     }
@@ -458,14 +467,19 @@ final class UcowStore implements ExceptionStore {
         if (failure != null) {
             return false;
         }
-        if (journal.length() > journal.capacity() / 2) {
-            checkpoint(context.bootId());
+        try {
+            if (journal.length() > journal.capacity() / 2) {
+                checkpoint(context.bootId());
+            }
+            if (idle && !freed.isEmpty()) {
+                flush();
+            }
+            giveBack();
+            return !freed.isEmpty();
+        } catch (RuntimeException | Error e) {
+            // A bug, met half-way: nobody knows what of the map in memory still holds.
+            throw fail(new IOException(image + ": maintenance broke off", e));
         }
-        if (idle && !freed.isEmpty()) {
-            flush();
-        }
-        giveBack();
-        return !freed.isEmpty();
     }
 
     private IOException fail(IOException cause) {
@@ -479,7 +493,7 @@ final class UcowStore implements ExceptionStore {
     private void requireHealthy() throws IOException {
         IOException cause = failure;
         if (cause != null) {
-            throw new IOException(image + ": a flush failed earlier, changes are refused until it is reopened", cause);
+            throw new IOException(image + ": failed earlier, changes are refused until it is reopened", cause);
         }
     }
 
