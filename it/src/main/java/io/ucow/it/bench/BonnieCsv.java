@@ -17,6 +17,9 @@ import java.util.Map;
  * </pre>
  */
 final class BonnieCsv {
+    /** The name of the job. */
+    static final String JOB = "bonnie";
+
     private static final String FORMAT = "1.98";
     private static final int VERSION = 0, LAST_RATE = 36;
 
@@ -36,10 +39,13 @@ final class BonnieCsv {
             column(34, "ran-stat", Unit.FILES),
             column(36, "ran-del", Unit.FILES));
 
+    /** In the order of the columns. */
+    static final List<Metric> METRICS = RATES.stream().map(Column::metric).toList();
+
     private BonnieCsv() {}
 
     private static Column column(int index, String name, Unit unit) {
-        return new Column(index, new Metric(Job.BONNIE.name() + "-" + name, unit));
+        return new Column(index, new Metric(JOB + "-" + name, unit, JOB));
     }
 
     /**

@@ -14,7 +14,7 @@ import java.util.List;
 record Job(String name, Stage stage, Unit unit, boolean timed, List<String> options) {
     static final Job FILL =
             new Job("fill-1m", Stage.ALTERED, Unit.MEGABYTES, false, List.of("--rw=write", "--bs=1M", "--iodepth=4"));
-    static final Job BONNIE = new Job("bonnie", Stage.FILE_SYSTEM, Unit.KIBIBYTES, false, List.of());
+    static final Job BONNIE = new Job(BonnieCsv.JOB, Stage.FILE_SYSTEM, Unit.KIBIBYTES, false, List.of());
 
     /** In the order in which each stage runs them. fio's random map is on: no block is written twice before all were. */
     static final List<Job> ALL = List.of(
@@ -50,8 +50,8 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
         return all;
     }
 
-    /** Its row; bonnie++ has one for each of its columns instead, see {@link BonnieCsv}. */
-    Metric metric() {
-        return new Metric(name, unit);
+    /** Its rows: one, but for bonnie++, which has one for each of its rates. */
+    List<Metric> metrics() {
+        return equals(BONNIE) ? BonnieCsv.METRICS : List.of(new Metric(name, unit, name));
     }
 }

@@ -55,7 +55,7 @@ final class JsonReport {
         put(json, "rate", results.medianRate(metric, target));
         put(json, "p50Micros", results.medianP50(metric, target));
         put(json, "p99Micros", results.medianP99(metric, target));
-        results.failure(metric, target).ifPresent(reason -> json.put("failure", reason));
+        results.failure(metric.job(), target).ifPresent(reason -> json.put("failure", reason));
         JsonArray samples = new JsonArray();
         for (Sample sample : results.samples(metric, target)) {
             JsonObject one = new JsonObject();

@@ -96,16 +96,16 @@ final class MarkdownReport {
                 .append(", ")
                 .append(reason)
                 .append(".\n"));
-        for (Metric metric : results.metrics()) {
+        for (Job job : results.jobs()) {
             for (Target target : results.targets()) {
-                results.failure(metric, target)
+                results.failure(job.name(), target)
                         .ifPresent(reason -> text.append("Failed: ")
-                                .append(metric.name())
+                                .append(job.name())
                                 .append(" on ")
                                 .append(target.name())
                                 .append(": ")
                                 .append(reason.replace('\n', ' '))
-                                .append('\n'));
+                                .append(".\n"));
             }
         }
     }
@@ -113,7 +113,7 @@ final class MarkdownReport {
     private String rate(Metric metric, Target target) {
         OptionalDouble median = results.medianRate(metric, target);
         if (median.isEmpty()) {
-            return results.failure(metric, target).isPresent() ? "failed" : NOTHING;
+            return results.failure(metric.job(), target).isPresent() ? "failed" : NOTHING;
         }
         return whole(median);
     }

@@ -2,11 +2,12 @@ package io.ucow.it.bench;
 
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.TreeMap;
 import java.util.function.Function;
 
 /**
@@ -15,48 +16,48 @@ import java.util.function.Function;
  */
 final class Results {
     private final List<Target> targets;
-    private final Map<String, Row> rows = new LinkedHashMap<>();
+    private final List<Job> jobs;
+    private final Map<Cell, Map<Integer, Sample>> samples = new HashMap<>();
+    private final Map<Cell, String> failures = new HashMap<>();
 
-    /** @param targets those that took part, in the order of the tables' columns */
-    Results(List<Target> targets) {
+    /** @param name of a metric, or of a job where something failed */
+    private record Cell(String name, String target) {}
+
+    /**
+     * @param targets those that take part, in the order of the tables' columns
+     * @param jobs those that run, in the order of the tables' rows
+     */
+    Results(List<Target> targets, List<Job> jobs) {
         this.targets = List.copyOf(targets);
-    }
-
-    /** One row: what each target did in each round. */
-    private static final class Row {
-        private final Metric metric;
-        private final Map<String, Map<Integer, Sample>> samples = new LinkedHashMap<>();
-        private final Map<String, String> failures = new LinkedHashMap<>();
-
-        private Row(Metric metric) {
-            this.metric = metric;
-        }
+        this.jobs = List.copyOf(jobs);
     }
 
     /** @param round counted from 1 */
     void add(Metric metric, Target target, int round, Sample sample) {
-        row(metric)
-                .samples
-                .computeIfAbsent(target.name(), t -> new LinkedHashMap<>())
+        samples.computeIfAbsent(new Cell(metric.name(), target.name()), cell -> new TreeMap<>())
                 .put(round, sample);
     }
 
-    /** Notes why a target has no sample; the first reason is kept. */
-    void addFailure(Metric metric, Target target, String reason) {
-        row(metric).failures.putIfAbsent(target.name(), reason);
-    }
-
-    private Row row(Metric metric) {
-        return rows.computeIfAbsent(metric.name(), name -> new Row(metric));
+    /** Notes why a job has no sample; the first reason is kept. */
+    void addFailure(Job job, Target target, String reason) {
+        failures.putIfAbsent(new Cell(job.name(), target.name()), reason);
     }
 
     List<Target> targets() {
         return targets;
     }
 
-    /** In the order in which they were first added. */
+    List<Job> jobs() {
+        return jobs;
+    }
+
+    /** The rows with anything to tell; a rate of bonnie++'s that was too quick everywhere is none. */
     List<Metric> metrics() {
-        return rows.values().stream().map(row -> row.metric).toList();
+        return jobs.stream()
+                .flatMap(job -> job.metrics().stream())
+                .filter(metric -> targets.stream()
+                        .anyMatch(target -> !samples(metric, target).isEmpty()))
+                .toList();
     }
 
     /** By ascending round. */
@@ -65,8 +66,8 @@ final class Results {
     }
 
     /** Why there is no sample, or not one for each round. */
-    Optional<String> failure(Metric metric, Target target) {
-        return Optional.ofNullable(rows.get(metric.name()).failures.get(target.name()));
+    Optional<String> failure(String job, Target target) {
+        return Optional.ofNullable(failures.get(new Cell(job, target.name())));
     }
 
     OptionalDouble medianRate(Metric metric, Target target) {
@@ -107,7 +108,7 @@ final class Results {
     }
 
     private Map<Integer, Sample> byRound(Metric metric, Target target) {
-        return rows.get(metric.name()).samples.getOrDefault(target.name(), Map.of());
+        return samples.getOrDefault(new Cell(metric.name(), target.name()), Map.of());
     }
 
     private OptionalDouble median(Metric metric, Target target, Function<Sample, OptionalDouble> value) {

@@ -43,7 +43,7 @@ final class Runner {
         this.jobs = jobs;
         this.seconds = seconds;
         this.sizeBytes = sizeBytes;
-        this.results = new Results(targets);
+        this.results = new Results(targets, jobs);
         this.progress = progress;
     }
 
@@ -91,7 +91,7 @@ final class Runner {
             if (job.equals(Job.BONNIE)) {
                 bonnie(device).forEach((metric, sample) -> add(metric, target, round, sample));
             } else {
-                add(job.metric(), target, round, fio(job, device));
+                add(job.metrics().get(0), target, round, fio(job, device));
             }
         } catch (IOException e) {
             fail(job, target, round, e);
@@ -111,7 +111,7 @@ final class Runner {
     }
 
     private void fail(Job job, Target target, int round, IOException reason) {
-        results.addFailure(job.metric(), target, reason.getMessage());
+        results.addFailure(job, target, reason.getMessage());
         progress.printf("round %d  %-12s  %-22s failed: %s%n", round, target.name(), job.name(), reason.getMessage());
     }
 
@@ -137,12 +137,17 @@ final class Runner {
 
     /** On an ext4 that does nothing in the background. */
     private Map<Metric, Sample> bonnie(Path device) throws IOException {
-        Path dir = Files.createDirectory(scratch.path("mnt"));
         scratch.program("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", device)
                 .run();
-        scratch.program("mount", device, dir).run();
+        Path dir = Files.createDirectory(scratch.path("mnt"));
         try {
-            long mebibytes = sizeBytes / 2 / MIB;
+            scratch.program("mount", device, dir).run();
+        } catch (IOException e) {
+            Files.delete(dir);
+            throw e;
+        }
+        try {
+            long mebibytes = sizeBytes / 4 * 3 / MIB;
             // It wants twice the memory's size; told that there is less, it takes what fits the page cache.
             String csv = scratch.program(
                             "bonnie++", "-q", "-u", "root", "-d", dir, "-s", mebibytes, "-r", mebibytes / 2, "-n", 16)
