@@ -37,6 +37,9 @@ final class AttachCommand implements Callable<Integer> {
     @Mixin
     private TransportOption transport;
 
+    @Mixin
+    private CacheOption cache;
+
     @Option(
             names = {"-r", "--read-only"},
             description = "Change nothing, and refuse writes.")
@@ -98,6 +101,14 @@ final class AttachCommand implements Callable<Integer> {
         Path canonical = CanonicalPath.of(image);
         String id = RunDirectory.idFor(canonical);
         return new MountSpec(
-                id, run.mountPoint(id), true, transport.name, readOnly, List.of(canonical), Optional.empty(), "");
+                id,
+                run.mountPoint(id),
+                true,
+                transport.name,
+                cache.mode,
+                readOnly,
+                List.of(canonical),
+                Optional.empty(),
+                "");
     }
 }

@@ -7,6 +7,7 @@ import io.ucow.fuse.MountBusyException;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopUnavailableException;
 import io.ucow.store.CorruptStoreException;
+import io.ucow.store.DirectIoUnavailableException;
 import io.ucow.store.OriginChangedException;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.StoreInUseException;
@@ -60,7 +61,7 @@ public final class ExitCodes {
     public static final int UNSUPPORTED = 17;
     /** A path of the wrong kind: a file for a directory or the reverse, or a directory that is not empty. */
     public static final int WRONG_KIND = 18;
-    /** The machine lacks something: {@code /dev/fuse}, a free loop device. */
+    /** The machine lacks something: {@code /dev/fuse}, a free loop device, direct I/O. */
     public static final int ENVIRONMENT = 19;
 
     private static final Map<Class<? extends Exception>, Integer> BY_TYPE = Map.ofEntries(
@@ -74,6 +75,7 @@ public final class ExitCodes {
             Map.entry(StoreFullException.class, NO_SPACE),
             Map.entry(EnvironmentException.class, ENVIRONMENT),
             Map.entry(LoopUnavailableException.class, ENVIRONMENT),
+            Map.entry(DirectIoUnavailableException.class, ENVIRONMENT),
             Map.entry(IllegalArgumentException.class, USAGE),
             Map.entry(TableSyntaxException.class, USAGE),
             Map.entry(TableMismatchException.class, USAGE),

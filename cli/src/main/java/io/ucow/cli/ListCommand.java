@@ -17,7 +17,8 @@ import picocli.CommandLine.Mixin;
         name = "list",
         description = {
             "List what is mounted and attached.",
-            "A state of 'dead' means that the daemon died; 'ucow unmount' or 'ucow detach' cleans up."
+            "A state of 'dead' means that the daemon died; 'ucow unmount' or 'ucow detach' cleans up.",
+            "'restarting' means that it died and another one is about to take its place."
         },
         mixinStandardHelpOptions = true)
 final class ListCommand implements Callable<Integer> {
@@ -28,12 +29,11 @@ final class ListCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         JsonArray rows = new JsonArray();
         for (DaemonState daemon : RunDirectory.ofUser().states()) {
-            boolean alive = daemon.isAlive();
-            if (alive && !daemon.ready()) {
+            if (!daemon.ready() && daemon.isAlive()) {
                 continue; // on its way up: not to be used yet
             }
             for (ServedFile file : daemon.files()) {
-                rows.add(FileJson.of(daemon, file, alive));
+                rows.add(FileJson.of(daemon, file));
             }
         }
         if (output.isJson()) {

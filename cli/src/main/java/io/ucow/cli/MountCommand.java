@@ -31,8 +31,8 @@ import picocli.CommandLine.Spec;
             "Returns when they can be used; a daemon serves them until 'ucow unmount DIR'."
         },
         customSynopsis = {
-            "ucow mount [--transport NAME] [--read-only] [--foreground] IMAGE... DIR",
-            "       ucow mount [--transport NAME] [--read-only] [--foreground] --table FILE|- DIR"
+            "ucow mount [--transport NAME] [--cache MODE] [--read-only] [--foreground] IMAGE... DIR",
+            "       ucow mount [--transport NAME] [--cache MODE] [--read-only] [--foreground] --table FILE|- DIR"
         },
         mixinStandardHelpOptions = true)
 final class MountCommand implements Callable<Integer> {
@@ -43,6 +43,9 @@ final class MountCommand implements Callable<Integer> {
 
     @Mixin
     private TransportOption transport;
+
+    @Mixin
+    private CacheOption cache;
 
     @Option(names = "--read-only", description = "Change nothing, and refuse writes.")
     private boolean readOnly;
@@ -96,6 +99,7 @@ final class MountCommand implements Callable<Integer> {
                 dir,
                 false,
                 transport.name,
+                cache.mode,
                 readOnly,
                 canonical,
                 table == null ? Optional.empty() : Optional.of(tableText()),
@@ -112,7 +116,7 @@ final class MountCommand implements Callable<Integer> {
     }
 
     private void serve(MountSpec mount, RunDirectory run) throws IOException, InterruptedException {
-        Daemon daemon = Daemon.start(mount, run, ErrorLine::toRemote);
+        Daemon daemon = Daemon.start(mount, run, false, ErrorLine::toRemote);
         daemon.files().forEach(spec.commandLine().getOut()::println);
         spec.commandLine().getOut().flush();
         daemon.awaitEnd();

@@ -31,8 +31,10 @@ import picocli.CommandLine.UnmatchedArgumentException;
             MapCommand.class,
             TableCommand.class,
             CheckCommand.class,
+            RestartCommand.class,
             PluginsCommand.class,
-            DaemonCommand.class
+            DaemonCommand.class,
+            KeeperCommand.class
         },
         commandListHeading = "%nVerbs:%n",
         footer = {"", "Each verb explains itself: ucow VERB --help. Sizes take the suffixes K, M, G, T, P and E."})
@@ -57,6 +59,7 @@ public final class UcowCli implements Runnable {
     /** A command line that reports as {@link ErrorLine} and {@link ExitCodes} say. */
     static CommandLine commandLine() {
         return new CommandLine(new UcowCli())
+                .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler(UcowCli::onUsageError)
                 .setExecutionExceptionHandler(UcowCli::onFailure);
     }

@@ -6,6 +6,7 @@ import io.ucow.cli.daemon.BusyException;
 import io.ucow.cli.daemon.EnvironmentException;
 import io.ucow.cli.daemon.RemoteException;
 import io.ucow.store.CorruptStoreException;
+import io.ucow.store.DirectIoUnavailableException;
 import io.ucow.store.OriginChangedException;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.StoreInUseException;
@@ -50,6 +51,7 @@ class ExitCodesTest {
                 Arguments.of(new NotDirectoryException("x"), 18),
                 Arguments.of(new DirectoryNotEmptyException("x"), 18),
                 Arguments.of(new EnvironmentException("x", null), 19),
+                Arguments.of(new DirectIoUnavailableException("x", null), 19),
                 Arguments.of(new NativeException("x", Errno.EIO), 1),
                 Arguments.of(new RemoteException("x", 77), 77));
     }

@@ -3,6 +3,7 @@ package io.ucow.store;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Objects;
 
 /**
  * A disk: a fixed number of bytes that can be read, written, zeroed and flushed. All that a transport sees of a device.
@@ -38,6 +39,31 @@ public interface BlockDevice extends Closeable {
 
     /** Makes the range read as zeros and gives its storage back. Whole chunks need no new storage. */
     void discard(long guestOffset, long lengthBytes) throws IOException;
+
+    /**
+     * The first byte at or after {@code guestOffset} that storage is spent on, here or in the base: what lies before it
+     * reads as zeros. A hole may be told as data, never data as a hole. While others change the device the answer may be
+     * that of no single instant.
+     *
+     * <p>A device that keeps no holes answers as a file system that cannot tell: all of it is data.
+     *
+     * @param guestOffset {@code 0 <= guestOffset < sizeBytes()}
+     * @return {@link #sizeBytes} when only holes follow
+     */
+    default long seekData(long guestOffset) throws IOException {
+        return Objects.checkIndex(guestOffset, sizeBytes());
+    }
+
+    /**
+     * The first byte at or after {@code guestOffset} that lies in a hole, as {@link #seekData} sees them.
+     *
+     * @param guestOffset {@code 0 <= guestOffset < sizeBytes()}
+     * @return {@link #sizeBytes} when only data follows
+     */
+    default long seekHole(long guestOffset) throws IOException {
+        Objects.checkIndex(guestOffset, sizeBytes());
+        return sizeBytes();
+    }
 
     /**
      * Makes every request that returned before this call survive power loss.

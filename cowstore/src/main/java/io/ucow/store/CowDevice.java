@@ -3,6 +3,7 @@ package io.ucow.store;
 import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
+import io.ucow.sys.BufferPool;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import java.io.IOException;
@@ -47,7 +48,7 @@ public final class CowDevice implements BlockDevice {
         this.geometry = store.geometry();
         this.blocks = new Blocks(geometry.chunkShift(), Integer.numberOfTrailingZeros(store.blockBytes()));
         this.readers = readers;
-        this.scratch = BufferPool.ofChunks(geometry.chunkShift());
+        this.scratch = BufferPool.shared(geometry.chunkShift());
     }
 
     @Override
@@ -449,6 +450,58 @@ public final class CowDevice implements BlockDevice {
             readers.exit(ticket);
         }
         return alter(guestOffset, null, n);
+    }
+
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        long at = Objects.checkIndex(guestOffset, sizeBytes());
+        long originData = -1;
+        while (at < sizeBytes()) {
+            long chunk = geometry.chunkOf(at);
+            long entry = store.lookup(chunk);
+            long end = runEnd(chunk, entry);
+            if (RemapEntry.isOrigin(entry)) {
+                if (originData < at) {
+                    originData = origin.seekData(at);
+                }
+                if (originData < end) {
+                    return originData;
+                }
+            } else if (!RemapEntry.isZero(entry)) {
+                return at;
+            }
+            at = end;
+        }
+        return at;
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        long at = Objects.checkIndex(guestOffset, sizeBytes());
+        long originHole = -1;
+        while (at < sizeBytes()) {
+            long chunk = geometry.chunkOf(at);
+            long entry = store.lookup(chunk);
+            long end = runEnd(chunk, entry);
+            if (RemapEntry.isOrigin(entry)) {
+                if (originHole < at) {
+                    originHole = origin.seekHole(at);
+                }
+                if (originHole < end) {
+                    return originHole;
+                }
+            } else if (RemapEntry.isZero(entry)) {
+                return at;
+            }
+            at = end;
+        }
+        return at;
+    }
+
+    /** Where {@code chunk} ends, or the unaltered region that the store knows it to be in. */
+    private long runEnd(long chunk, long entry) throws IOException {
+        long next = RemapEntry.isOrigin(entry) ? Math.max(chunk + 1, store.nextPresent(chunk)) : chunk + 1;
+        return Math.min(sizeBytes(), geometry.startOf(next));
     }
 
     @Override

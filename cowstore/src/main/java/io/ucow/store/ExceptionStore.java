@@ -37,9 +37,6 @@ public interface ExceptionStore extends Closeable {
         return geometry().chunkSize();
     }
 
-    /** The base as recorded in the store, or null when there is none. */
-    OriginReference origin();
-
     /** The entry of {@code chunk}; does not wait for anyone and, in a resident map, does no I/O. */
     long lookup(long chunk) throws IOException;
 

@@ -33,6 +33,16 @@ public interface ExceptionStoreProvider {
     void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException;
 
     /**
+     * What is recorded of the base, read without changing or recovering anything; the caller has locked {@code file} and
+     * keeps it.
+     *
+     * @param image the path to show to people
+     * @return null when there is no base
+     * @throws CorruptStoreException if the place where it is recorded is damaged
+     */
+    OriginReference origin(PositionalFile file, Path image) throws IOException;
+
+    /**
      * Opens a store, recovering it when it was not closed properly. The store owns {@code file} from here on, also when
      * this throws; the caller has locked it.
      *

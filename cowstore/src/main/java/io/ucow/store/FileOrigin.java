@@ -5,6 +5,7 @@ import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
+import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -26,25 +27,32 @@ final class FileOrigin implements Origin {
     private static final int SAMPLE_BYTES = 4096;
     private static final int QCOW2_MAGIC = 0x514649fb;
 
-    private final NativeFile file;
+    private final PositionalFile file;
+    /** When it was opened. */
+    private final FileStatus status;
+
     private final long sizeBytes;
 
-    private FileOrigin(NativeFile file, long sizeBytes) {
+    private FileOrigin(PositionalFile file, FileStatus status, long sizeBytes) {
         this.file = file;
+        this.status = status;
         this.sizeBytes = sizeBytes;
     }
 
     /**
+     * @throws DirectIoUnavailableException as {@link CacheMode#accessTo}
      * @throws NativeException {@code ENOENT} if it is missing
      * @throws IOException if it is neither a regular file nor a block device, or may not be read
      */
-    static FileOrigin open(Path path) throws IOException {
+    static FileOrigin open(Path path, CacheMode cache) throws IOException {
         // Before it is opened: that would wait for the writer of a pipe.
         requireFileOrBlockDevice(path, Libc.statx(path));
         NativeFile file = NativeFile.open(path, Libc.O_RDONLY);
         try {
-            requireFileOrBlockDevice(path, file.status());
-            return new FileOrigin(file, file.size());
+            FileStatus status = file.status();
+            requireFileOrBlockDevice(path, status);
+            long sizeBytes = file.size();
+            return new FileOrigin(cache.accessTo(file, true), status, sizeBytes);
         } catch (IOException e) {
             file.close();
             throw e;
@@ -74,9 +82,8 @@ final class FileOrigin implements Origin {
         }
     }
 
-    /** What identifies this origin now, under the name {@code path}. */
+    /** What identifies this origin, under the name {@code path}. */
     OriginReference reference(String path) throws IOException {
-        FileStatus status = file.status();
         boolean timed = status.isRegular();
         return new OriginReference(
                 path,
@@ -147,11 +154,32 @@ final class FileOrigin implements Origin {
         }
         int wanted = dst.remaining();
         if (wanted > 0 && file.read(dst, offset) < wanted) {
-            throw new OriginChangedException(file.name() + ": base became shorter than " + sizeBytes
-                    + " bytes while in use; detach, restore it, attach again");
+            throw becameShorter();
         }
         dst.limit(limit);
         Zeros.fill(dst);
+    }
+
+    private OriginChangedException becameShorter() {
+        return new OriginChangedException(file.name() + ": base became shorter than " + sizeBytes
+                + " bytes while in use; detach, restore it, attach again");
+    }
+
+    @Override
+    public long seekData(long offset) throws IOException {
+        if (offset >= sizeBytes) {
+            return Long.MAX_VALUE;
+        }
+        long found = file.seekData(offset);
+        if (found == Long.MAX_VALUE && file.size() < sizeBytes) {
+            throw becameShorter(); // what was cut off is no hole
+        }
+        return found;
+    }
+
+    @Override
+    public long seekHole(long offset) throws IOException {
+        return offset >= sizeBytes ? offset : Math.min(sizeBytes, file.seekHole(offset));
     }
 
     @Override

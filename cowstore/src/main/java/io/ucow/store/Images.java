@@ -53,7 +53,7 @@ public final class Images {
                                         .map(ExceptionStoreProvider::name)
                                         .toList())));
         try (FileOrigin origin =
-                options.base().isPresent() ? FileOrigin.open(options.base().get()) : null) {
+                options.base().isPresent() ? FileOrigin.open(options.base().get(), CacheMode.WRITEBACK) : null) {
             OriginReference reference = null;
             if (origin != null) {
                 origin.requireRaw();
@@ -101,46 +101,67 @@ public final class Images {
     }
 
     /**
-     * Opens an image as a device, recovering it if it was not closed properly.
+     * Opens an image as a device, recovering it if it was not closed properly. An image that is refused stays as it was.
      *
-     * @param readOnly true to change nothing at all, not even to recover on disk
      * @throws StoreInUseException if it is open elsewhere
      * @throws OriginChangedException if its base is not the one it was made on
      * @throws UnsupportedFormatException if no plug-in recognises it
      * @throws CorruptStoreException if its metadata is damaged
+     * @throws DirectIoUnavailableException if cache mode {@code NONE} is asked for where there is no direct I/O
      */
-    public static CowDevice open(Path image, boolean readOnly) throws IOException {
+    public static CowDevice open(Path image, OpenOptions options) throws IOException {
         GracePeriod readers = new GracePeriod();
-        ExceptionStore store = openStore(image, new StoreContext(readOnly, bootId(), readers, true));
+        StoreContext context = new StoreContext(options.readOnly(), bootId(), readers, true);
+        LockedImage locked = LockedImage.open(image, options.readOnly());
+        Origin origin;
         try {
-            return new CowDevice(store, openOrigin(store.origin(), image), readers);
+            // Before the store is opened, which writes.
+            origin = openOrigin(locked.plugin().origin(locked.file(), image), image, options.cache());
         } catch (IOException e) {
-            closeAfter(e, store);
+            closeAfter(e, locked.file());
+            throw e;
+        }
+        try {
+            return new CowDevice(locked.openStore(context, options.cache()), origin, readers);
+        } catch (IOException e) {
+            closeAfter(e, origin);
             throw e;
         }
     }
 
-    private static Origin openOrigin(OriginReference reference, Path image) throws IOException {
+    /** As {@link #open(Path, OpenOptions)}, with the default cache mode. */
+    public static CowDevice open(Path image, boolean readOnly) throws IOException {
+        return open(image, OpenOptions.of(readOnly));
+    }
+
+    private static Origin openOrigin(OriginReference reference, Path image, CacheMode cache) throws IOException {
         if (reference == null) {
             return new ZeroOrigin();
         }
-        Path base = reference.resolve(image);
-        FileOrigin origin;
-        try {
-            origin = FileOrigin.open(base);
-        } catch (NativeException e) {
-            if (e.errno() == Errno.ENOENT) {
-                throw new OriginChangedException(
-                        base + ": base of " + image + " is missing; move it back to that place", e);
-            }
-            throw e;
-        }
+        FileOrigin origin = openBase(reference.resolve(image), image, cache);
         try {
             origin.requireSame(reference, image);
             return origin;
         } catch (IOException e) {
             closeAfter(e, origin);
             throw e;
+        }
+    }
+
+    private static FileOrigin openBase(Path base, Path image, CacheMode cache) throws IOException {
+        try {
+            return FileOrigin.open(base, cache);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
+                throw new OriginChangedException(
+                        base + ": base of " + image + " is missing; move it back to that place", e);
+            }
+            throw e;
+        } catch (UnsupportedFormatException e) {
+            throw new OriginChangedException(
+                    base + ": base changed since " + image + " was created: it is neither a regular file nor a block"
+                            + " device; restore the base, or create a new image on it",
+                    e);
         }
     }
 
@@ -151,31 +172,42 @@ public final class Images {
      * @throws UnsupportedFormatException if no plug-in recognises it
      */
     public static CheckReport check(Path image) throws IOException {
-        try (NativeFile file = openRegular(image, true)) {
-            ExceptionStoreProvider plugin = recognise(file, image);
-            lock(file, image, false);
-            return plugin.check(file, image, bootId());
+        LockedImage locked = LockedImage.open(image, true);
+        try (NativeFile file = locked.file()) {
+            return locked.plugin().check(file, image, bootId());
         }
     }
 
     /** What is known of an image, without opening its base. Throws as {@link #open}. */
     public static ImageInfo info(Path image) throws IOException {
-        try (ExceptionStore store = openStore(image, new StoreContext(true, bootId(), new GracePeriod(), false))) {
+        StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
+        try (ExceptionStore store = LockedImage.open(image, true).openStore(context, CacheMode.WRITEBACK)) {
             return store.info();
         }
     }
 
-    private static ExceptionStore openStore(Path image, StoreContext context) throws IOException {
-        NativeFile file = openRegular(image, context.readOnly());
-        ExceptionStoreProvider plugin;
-        try {
-            plugin = recognise(file, image);
-            lock(file, image, !context.readOnly());
-        } catch (IOException e) {
-            closeAfter(e, file);
-            throw e;
+    /**
+     * An image that nobody else can open in a way that conflicts, and that nothing was changed in yet.
+     *
+     * @param file holds the lock; the owner's to close until {@link #openStore}
+     */
+    private record LockedImage(Path image, NativeFile file, ExceptionStoreProvider plugin) {
+        static LockedImage open(Path image, boolean readOnly) throws IOException {
+            NativeFile file = openRegular(image, readOnly);
+            try {
+                ExceptionStoreProvider plugin = recognise(file, image);
+                lock(file, image, !readOnly);
+                return new LockedImage(image, file, plugin);
+            } catch (IOException e) {
+                closeAfter(e, file);
+                throw e;
+            }
         }
-        return plugin.open(file, image, context);
+
+        /** Hands the file over to the store, also when this throws. */
+        ExceptionStore openStore(StoreContext context, CacheMode cache) throws IOException {
+            return plugin.open(cache.accessTo(file, context.readOnly()), image, context);
+        }
     }
 
     private static NativeFile openRegular(Path image, boolean readOnly) throws IOException {

@@ -15,4 +15,17 @@ public interface Origin extends Closeable {
 
     /** Fills {@code dst}, which must be direct, from {@code offset}; what lies past the end reads as zeros. */
     void read(ByteBuffer dst, long offset) throws IOException;
+
+    /**
+     * The first byte at or after {@code offset} that is not in a hole; {@link Long#MAX_VALUE} when only holes follow.
+     * What lies past the end is a hole; before it, an origin that cannot tell has none.
+     */
+    default long seekData(long offset) throws IOException {
+        return offset < sizeBytes() ? offset : Long.MAX_VALUE;
+    }
+
+    /** The first byte at or after {@code offset} that lies in a hole; at the latest the end. */
+    default long seekHole(long offset) throws IOException {
+        return Math.max(offset, sizeBytes());
+    }
 }

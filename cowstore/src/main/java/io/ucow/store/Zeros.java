@@ -1,19 +1,39 @@
 package io.ucow.store;
 
+import io.ucow.sys.BufferPool;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 
-/** Fills buffers with zeros without a loop over bytes in the caller. */
-final class Zeros {
-    private static final ByteBuffer BLOCK = ByteBuffer.allocateDirect(64 << 10).asReadOnlyBuffer();
+/**
+ * Zeros for buffers and files, without a loop over bytes.
+ *
+ * <p>Threading: every method may be called from any thread.
+ */
+public final class Zeros {
+    private static final ByteBuffer BLOCK = BufferPool.allocate(64 << 10).asReadOnlyBuffer();
 
     private Zeros() {}
 
     /** Fills {@code dst} from its position to its limit and advances it there. */
-    static void fill(ByteBuffer dst) {
+    public static void fill(ByteBuffer dst) {
         while (dst.hasRemaining()) {
             int n = Math.min(dst.remaining(), BLOCK.capacity());
             dst.put(dst.position(), BLOCK, 0, n);
             dst.position(dst.position() + n);
+        }
+    }
+
+    /**
+     * Writes zeros to {@code [offset, offset + lengthBytes)}: for where no hole can be punched.
+     *
+     * @throws IOException as {@link PositionalFile#write}; any prefix may have been written
+     */
+    public static void write(PositionalFile file, long offset, long lengthBytes) throws IOException {
+        ByteBuffer zeros = BLOCK.duplicate();
+        long end = offset + lengthBytes;
+        for (long at = offset; at < end; at += BLOCK.capacity()) {
+            file.write(zeros.clear().limit((int) Math.min(BLOCK.capacity(), end - at)), at);
         }
     }
 }

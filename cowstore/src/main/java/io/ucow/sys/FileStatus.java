@@ -13,6 +13,8 @@ package io.ucow.sys;
  * @param allocatedBytes bytes of storage in use, {@code st_blocks * 512}
  * @param modifiedSeconds last change of the content, seconds since 1970
  * @param modifiedNanos the same, nanoseconds within the second, {@code 0..999_999_999}
+ * @param directMemoryAlign what the address of direct I/O must be a multiple of, bytes; 0 when the file has no direct I/O
+ * @param directOffsetAlign the same of its offset and length
  */
 public record FileStatus(
         int mode,
@@ -24,7 +26,9 @@ public record FileStatus(
         long sizeBytes,
         long allocatedBytes,
         long modifiedSeconds,
-        int modifiedNanos) {
+        int modifiedNanos,
+        int directMemoryAlign,
+        int directOffsetAlign) {
     private static final int S_IFMT = 0xf000;
 
     /** True for a regular file. */

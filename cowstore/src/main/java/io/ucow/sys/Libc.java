@@ -26,10 +26,12 @@ public final class Libc {
     public static final int O_RDWR = 2;
     public static final int O_CREAT = 0x40;
     public static final int O_EXCL = 0x80;
+    /** The one flag here that differs by architecture: {@code arch/arm64/include/uapi/asm/fcntl.h}. */
+    public static final int O_DIRECT = System.getProperty("os.arch").equals("aarch64") ? 0x10000 : 0x4000;
 
     static final int SEEK_END = 2;
-    static final int SEEK_DATA = 3;
-    static final int SEEK_HOLE = 4;
+    public static final int SEEK_DATA = 3;
+    public static final int SEEK_HOLE = 4;
 
     public static final int FALLOC_FL_KEEP_SIZE = 0x01;
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
@@ -37,12 +39,22 @@ public final class Libc {
 
     /** {@code inotify_add_watch}: a file opened for writing, or for reading only, was closed. */
     public static final int IN_CLOSE_WRITE = 0x08, IN_CLOSE_NOWRITE = 0x10;
+    /** {@code inotify_add_watch}: in a directory, a name was moved to its place, or removed. */
+    public static final int IN_MOVED_TO = 0x80, IN_DELETE = 0x200;
 
     /** {@code umount2}: detach now, clean up when the last user is gone. */
     public static final int MNT_DETACH = 2;
 
-    /** The same number on every architecture. Source: {@code include/uapi/asm-generic/unistd.h}. */
-    private static final int SYS_PIDFD_OPEN = 434;
+    /** {@code mount}: no set-user-id programs, no device nodes. */
+    public static final int MS_NOSUID = 2, MS_NODEV = 4;
+
+    /** The same numbers on every architecture. Source: {@code include/uapi/asm-generic/unistd.h}. */
+    private static final int SYS_PIDFD_OPEN = 434, SYS_PIDFD_GETFD = 438;
+
+    /** Source: {@code include/uapi/linux/prctl.h}. */
+    private static final int PR_SET_IO_FLUSHER = 57;
+    /** Source: {@code include/uapi/asm-generic/mman.h}. */
+    private static final int MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAULT = 4;
 
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
@@ -61,6 +73,8 @@ public final class Libc {
     private static final int POLLFD_SIZE = 8;
 
     private static final short POLLIN = 1;
+    /** Room for at least one {@code struct inotify_event} with the longest name. */
+    private static final int DRAIN_BYTES = 4096;
 
     /** The calls as libc declares them. */
     public interface Calls {
@@ -69,6 +83,12 @@ public final class Libc {
 
         @ssize_t
         long pwrite(int fd, long address, @size_t long count, @off_t long offset);
+
+        @ssize_t
+        long read(int fd, long address, @size_t long count);
+
+        @ssize_t
+        long write(int fd, long address, @size_t long count);
 
         int fdatasync(int fd);
 
@@ -98,6 +118,14 @@ public final class Libc {
 
         int madvise(long address, @size_t long length, int advice);
 
+        int mlock(long address, @size_t long length);
+
+        int mlockall(int flags);
+
+        int prctl(int option, long first, long second, long third, long fourth);
+
+        int mount(@In String source, @In String target, @In String type, long flags, @In String data);
+
         int umount2(@In String target, int flags);
 
         int inotify_init1(int flags);
@@ -113,6 +141,8 @@ public final class Libc {
         int dup2(int from, int to);
 
         long syscall(long number, long first, long second);
+
+        long syscall(long number, long first, long second, long third);
 
         int chdir(@In String path);
 
@@ -143,6 +173,24 @@ public final class Libc {
         long n;
         do {
             n = CALLS.pwrite(fd, address, count, offset);
+        } while (n < 0 && errno() == Errno.EINTR);
+        return n < 0 ? -errno() : n;
+    }
+
+    /** {@code read}. @return bytes read or {@code -errno} */
+    public static long read(int fd, long address, long count) {
+        long n;
+        do {
+            n = CALLS.read(fd, address, count);
+        } while (n < 0 && errno() == Errno.EINTR);
+        return n < 0 ? -errno() : n;
+    }
+
+    /** {@code write}. @return bytes written or {@code -errno} */
+    public static long write(int fd, long address, long count) {
+        long n;
+        do {
+            n = CALLS.write(fd, address, count);
         } while (n < 0 && errno() == Errno.EINTR);
         return n < 0 ? -errno() : n;
     }
@@ -196,7 +244,7 @@ public final class Libc {
 
     static FileStatus statx(int fd, String name) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.STATX_BASIC_STATS, status));
+        check("statx " + name, CALLS.statx(fd, "", AT_EMPTY_PATH, Statx.WANTED, status));
         return Statx.decode(status);
     }
 
@@ -208,9 +256,7 @@ public final class Libc {
      */
     public static FileStatus statx(Path path) throws NativeException {
         ByteBuffer status = ByteBuffer.allocateDirect(Statx.SIZE).order(ByteOrder.nativeOrder());
-        check(
-                "statx " + path,
-                CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.STATX_BASIC_STATS, status));
+        check("statx " + path, CALLS.statx(AT_FDCWD, path.toString(), AT_STATX_FORCE_SYNC, Statx.WANTED, status));
         return Statx.decode(status);
     }
 
@@ -269,7 +315,46 @@ public final class Libc {
         return address;
     }
 
-    static void unreserve(long address, long bytes) throws NativeException {
+    /**
+     * Zero-filled memory, page-aligned, that is present from now on: no access to it faults, so no system call that
+     * copies from or to it can be cut short.
+     *
+     * @return the address, for {@link #unreserve}
+     * @throws NativeException {@code ENOMEM} when there is none, or the limit of locked memory is reached
+     */
+    public static long lockedMemory(long bytes) throws NativeException {
+        long address = reserve(bytes);
+        if (CALLS.mlock(address, bytes) < 0) {
+            int errno = errno();
+            unreserve(address, bytes);
+            throw new NativeException("mlock of " + bytes + " bytes", errno);
+        }
+        return address;
+    }
+
+    /**
+     * {@code mlockall}: keeps every page of this process in memory once it has been touched, so that none must be
+     * fetched from a disk that this process itself may serve.
+     *
+     * @return 0 or {@code -errno}: {@code EPERM} and {@code ENOMEM} at the limit of locked memory
+     */
+    public static int lockPagesOnceTouched() {
+        return result(CALLS.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
+    }
+
+    /**
+     * {@code prctl(PR_SET_IO_FLUSHER)}, for the calling thread and those it starts: when it needs memory, the kernel does
+     * not write anything back to get it, and its own writes are not throttled for the sake of others'. For threads that
+     * others' write-back waits for. Since Linux 5.6.
+     *
+     * @return 0 or {@code -errno}: {@code EPERM} without {@code CAP_SYS_RESOURCE}, {@code EINVAL} on an older kernel
+     */
+    public static int setIoFlusher() {
+        return result(CALLS.prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
+    }
+
+    /** Gives back what {@link #reserve} or {@link #lockedMemory} gave. */
+    public static void unreserve(long address, long bytes) throws NativeException {
         check("munmap", CALLS.munmap(address, bytes));
     }
 
@@ -278,6 +363,16 @@ public final class Libc {
         return com.kenai.jffi.MemoryIO.getInstance()
                 .newDirectByteBuffer(address, bytes)
                 .order(ByteOrder.nativeOrder());
+    }
+
+    /** {@code mount}. @return 0 or {@code -errno} */
+    public static int mount(String source, String target, String type, int flags, String data) {
+        return result(CALLS.mount(source, target, type, flags, data));
+    }
+
+    /** Where a direct buffer's index 0 is. */
+    public static long addressOf(ByteBuffer direct) {
+        return com.kenai.jffi.MemoryIO.getInstance().getDirectBufferAddress(direct);
     }
 
     /** {@code umount2}. @return 0 or {@code -errno}: {@code EBUSY} in use, {@code EINVAL} not a mount point */
@@ -318,6 +413,15 @@ public final class Libc {
         return check("poll", r) > 0;
     }
 
+    /** Forgets what {@link #watch} has seen so far; the descriptor must be readable. */
+    public static void drain(int fd) throws NativeException {
+        ByteBuffer events = ByteBuffer.allocateDirect(DRAIN_BYTES);
+        long n = read(fd, addressOf(events), DRAIN_BYTES);
+        if (n < 0) {
+            throw new NativeException("read", (int) -n);
+        }
+    }
+
     /** {@code memfd_create}: an unnamed file in memory; {@code name} is for debugging. @return its descriptor */
     public static int memfdCreate(String name) throws NativeException {
         return check("memfd_create", CALLS.memfd_create(name, MFD_CLOEXEC));
@@ -338,19 +442,40 @@ public final class Libc {
      * there is none.
      */
     public static void awaitExit(long pid) throws NativeException {
-        int fd = (int) CALLS.syscall(SYS_PIDFD_OPEN, pid, 0);
-        if (fd < 0) {
-            int errno = errno();
-            if (errno == Errno.ESRCH) {
+        int fd;
+        try {
+            fd = openProcess(pid);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.ESRCH) {
                 return;
             }
-            throw new NativeException("pidfd_open " + pid, errno);
+            throw e;
         }
         try {
             awaitReadable(fd, -1);
         } finally {
             check("close", close(fd));
         }
+    }
+
+    /**
+     * {@code pidfd_open}: a descriptor that means one process for good, and is readable once it has ended.
+     *
+     * @throws NativeException {@code ESRCH} when there is no such process
+     */
+    public static int openProcess(long pid) throws NativeException {
+        return check("pidfd_open " + pid, (int) CALLS.syscall(SYS_PIDFD_OPEN, pid, 0));
+    }
+
+    /**
+     * {@code pidfd_getfd}: a duplicate of descriptor {@code fd} of another process, not inherited. Since Linux 5.6.
+     *
+     * @param process from {@link #openProcess}
+     * @throws NativeException {@code EPERM} unless we may trace that process, {@code EBADF} when it has no such
+     *     descriptor, {@code ESRCH} when it has ended
+     */
+    public static int takeDescriptor(int process, int fd) throws NativeException {
+        return check("pidfd_getfd " + fd, (int) CALLS.syscall(SYS_PIDFD_GETFD, process, fd, 0));
     }
 
     /** {@code chdir}, behind Java's back: relative paths of {@code java.nio} still start where the process started. */

@@ -47,6 +47,11 @@ public final class NativeFile implements PositionalFile {
                 path.toString(), Libc.open(path.toString(), Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode));
     }
 
+    /** Another descriptor of the same file, also when its name means another one by now. Flags as {@link #open}. */
+    NativeFile reopen(int flags) throws NativeException {
+        return new NativeFile(name, Libc.open("/proc/self/fd/" + fd.get(), flags, 0));
+    }
+
     /** The descriptor, owned by this object; for ioctls. */
     public int fd() {
         return fd.get();
@@ -74,6 +79,17 @@ public final class NativeFile implements PositionalFile {
         }
         dst.position(dst.position() + done);
         return done;
+    }
+
+    /** One {@code pread} into {@code dst}, which is advanced. @return bytes read, perhaps fewer than fit */
+    int readOnce(ByteBuffer dst, long offset) throws IOException {
+        long address = MEMORY.getDirectBufferAddress(dst) + dst.position();
+        long n = Libc.pread(fd.get(), address, dst.remaining(), offset);
+        if (n < 0) {
+            throw failure("pread", (int) -n);
+        }
+        dst.position(dst.position() + (int) n);
+        return (int) n;
     }
 
     @Override
@@ -130,19 +146,35 @@ public final class NativeFile implements PositionalFile {
     public long dataBytes(long offset, long lengthBytes) throws IOException {
         long end = offset + lengthBytes;
         long sum = 0;
-        while (offset < end) {
-            long data = Libc.seek(fd.get(), offset, Libc.SEEK_DATA);
-            if (data == -Errno.ENXIO || data >= end) {
-                break;
-            }
-            long hole = data < 0 ? data : Libc.seek(fd.get(), data, Libc.SEEK_HOLE);
-            if (hole < 0) {
-                throw failure("lseek", (int) -hole);
-            }
+        long data = seekData(offset);
+        while (data < end) {
+            long hole = seekHole(data);
             sum += Math.min(hole, end) - data;
-            offset = hole;
+            data = seekData(hole);
         }
         return sum;
+    }
+
+    @Override
+    public long seekData(long offset) throws IOException {
+        long found = Libc.seek(fd.get(), offset, Libc.SEEK_DATA);
+        return switch ((int) Math.min(found, 0)) {
+            case 0 -> found;
+            case -Errno.ENXIO -> Long.MAX_VALUE;
+            case -Errno.EINVAL -> PositionalFile.super.seekData(offset); // a block device
+            default -> throw failure("lseek(SEEK_DATA)", (int) -found);
+        };
+    }
+
+    @Override
+    public long seekHole(long offset) throws IOException {
+        long found = Libc.seek(fd.get(), offset, Libc.SEEK_HOLE);
+        return switch ((int) Math.min(found, 0)) {
+            case 0 -> found;
+            case -Errno.ENXIO -> offset; // past the end
+            case -Errno.EINVAL -> PositionalFile.super.seekHole(offset); // a block device
+            default -> throw failure("lseek(SEEK_HOLE)", (int) -found);
+        };
     }
 
     /** What {@code statx} says of the open file. */

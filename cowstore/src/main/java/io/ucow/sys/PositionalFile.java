@@ -59,6 +59,19 @@ public interface PositionalFile extends Closeable {
     long dataBytes(long offset, long lengthBytes) throws IOException;
 
     /**
+     * The first byte at or after {@code offset} that is not in a hole; {@link Long#MAX_VALUE} when only holes, or
+     * nothing, follow. Where the file system cannot tell, all of the file is data.
+     */
+    default long seekData(long offset) throws IOException {
+        return offset < size() ? offset : Long.MAX_VALUE;
+    }
+
+    /** The first byte at or after {@code offset} that lies in a hole; at the latest the end of the file. */
+    default long seekHole(long offset) throws IOException {
+        return Math.max(offset, size());
+    }
+
+    /**
      * Takes the whole-file lock without waiting; it is held until {@link #close}.
      *
      * @param exclusive true to shut out every other holder, false to shut out exclusive ones only

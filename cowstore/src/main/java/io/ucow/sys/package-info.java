@@ -10,7 +10,9 @@
  *   store, fuse, loop, cli
  *            |
  *      PositionalFile  &lt;-- the seam at which tests inject faults or use jimfs
- *            |
+ *          |     |
+ *          |  DirectFile     &lt;-- past the page cache, over two NativeFiles
+ *          |     |
  *       NativeFile --&gt; Libc --&gt; jnr-ffi --&gt; libc
  * </pre>
  *

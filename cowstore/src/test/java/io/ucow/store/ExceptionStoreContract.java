@@ -76,12 +76,26 @@ public abstract class ExceptionStoreContract {
     }
 
     @Test
+    void originIsReadWithoutRecovery() throws IOException {
+        put(3, 'a');
+        byte[] unclean = Files.readAllBytes(image);
+        try (ChannelFile file = new ChannelFile(image)) {
+            assertThat(format().origin(file, image)).isEqualTo(reference());
+        }
+        assertThat(Files.readAllBytes(image)).isEqualTo(unclean);
+        Path without = image.resolveSibling("without.cow");
+        try (ChannelFile file = new ChannelFile(without)) {
+            format().create(file, store.geometry(), null);
+            assertThat(format().origin(file, without)).isNull();
+        }
+    }
+
+    @Test
     void newStoreIsUnalteredEverywhere() throws IOException {
         for (long chunk = 0; chunk < chunks(); chunk++) {
             assertThat(store.lookup(chunk)).isEqualTo(RemapEntry.ORIGIN);
         }
         assertThat(store.isReadOnly()).isFalse();
-        assertThat(store.origin()).isEqualTo(reference());
         assertThat(store.locate(RemapEntry.ORIGIN)).isEqualTo(new ChunkSource.Origin());
         assertThat(store.reclaim()).isFalse();
         assertThat(store.maxCommit()).isPositive();

@@ -2,7 +2,9 @@ package io.ucow.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
+import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
@@ -56,13 +58,33 @@ class FileOriginTest {
     @Test
     void baseThatShrinksInUseIsNamed() throws IOException {
         Path path = Files.write(directory.resolve("base.img"), new byte[10_000]);
-        try (FileOrigin origin = FileOrigin.open(path)) {
+        try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
             Files.write(path, new byte[100]);
             assertThatThrownBy(() -> read(origin, 5000, 100))
                     .isInstanceOf(OriginChangedException.class)
                     .hasMessage(path + ": base became shorter than 10000 bytes while in use; detach, restore it, attach"
                             + " again");
             assertThat(read(origin, 0, 100)).isEqualTo(new byte[100]);
+        }
+    }
+
+    @Test
+    void holesAreThoseOfTheFileAndWhatIsPastItsEnd() throws IOException {
+        Path path = directory.resolve("holes.img");
+        try (NativeFile file = NativeFile.create(path, 0600)) {
+            file.write(ByteBuffer.allocateDirect(1), 1 << 20);
+            assumeThat(file.dataBytes(0, 1 << 20))
+                    .as("the file system keeps holes")
+                    .isZero();
+        }
+        try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
+            assertThat(origin.seekData(77)).isEqualTo(1 << 20);
+            assertThat(origin.seekHole(77)).isEqualTo(77);
+            assertThat(origin.seekHole(1 << 20)).isEqualTo((1 << 20) + 1);
+            assertThat(origin.seekData((1 << 20) + 1)).isEqualTo(Long.MAX_VALUE);
+            assertThat(origin.seekHole((1 << 20) + 1)).isEqualTo((1 << 20) + 1);
+            Files.write(path, new byte[0]);
+            assertThatThrownBy(() -> origin.seekData(77)).isInstanceOf(OriginChangedException.class);
         }
     }
 
@@ -98,11 +120,11 @@ class FileOriginTest {
             file.seek((1L << 43) + 6);
             long start = System.nanoTime();
             String before;
-            try (FileOrigin origin = FileOrigin.open(path)) {
+            try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
                 before = origin.reference("x").fingerprint();
             }
             file.write(1);
-            try (FileOrigin origin = FileOrigin.open(path)) {
+            try (FileOrigin origin = FileOrigin.open(path, CacheMode.WRITEBACK)) {
                 assertThat(origin.reference("x").fingerprint()).isNotEqualTo(before);
             }
             assertThat(System.nanoTime() - start).isLessThan(2_000_000_000L);
@@ -116,7 +138,7 @@ class FileOriginTest {
     }
 
     private FileOrigin origin(byte[] content) throws IOException {
-        return FileOrigin.open(Files.write(directory.resolve("base.img"), content));
+        return FileOrigin.open(Files.write(directory.resolve("base.img"), content), CacheMode.WRITEBACK);
     }
 
     private static byte[] read(Origin origin, long offset, int length) throws IOException {

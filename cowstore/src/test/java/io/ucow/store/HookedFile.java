@@ -103,6 +103,16 @@ public final class HookedFile implements PositionalFile {
     }
 
     @Override
+    public long seekData(long offset) throws IOException {
+        return file.seekData(offset);
+    }
+
+    @Override
+    public long seekHole(long offset) throws IOException {
+        return file.seekHole(offset);
+    }
+
+    @Override
     public boolean tryLock(boolean exclusive) throws IOException {
         return file.tryLock(exclusive);
     }

@@ -174,15 +174,41 @@ class ImagesTest {
     @Test
     void missingBaseIsRefused() throws IOException {
         create(4096);
+        byte[] before = Files.readAllBytes(image);
         Files.move(base, directory.resolve("elsewhere.img"));
         assertThatThrownBy(() -> Images.open(image, false))
                 .isInstanceOf(OriginChangedException.class)
                 .hasMessage(base + ": base of " + image + " is missing; move it back to that place");
+        assertThat(Files.readAllBytes(image)).isEqualTo(before);
         // What needs no base still works, and nothing is left open.
         assertThat(Images.info(image).base()).contains(base);
         assertThat(Images.check(image).isSound()).isTrue();
         Files.move(directory.resolve("elsewhere.img"), base);
         Images.open(image, false).close();
+    }
+
+    @Test
+    void refusedImageIsNotChanged() throws IOException {
+        create(4096);
+        byte[] clean = Files.readAllBytes(image);
+        byte[] unclean;
+        try (CowDevice device = Images.open(image, false)) {
+            device.write(5000, TestDevices.direct(new byte[] {1, 2, 3}, 0, 3));
+            device.discard(40_000, 10_000);
+            unclean = Files.readAllBytes(image);
+        }
+        touch(base, THEN.plusSeconds(1));
+        for (byte[] before : new byte[][] {clean, unclean}) {
+            Files.write(image, before);
+            FileTime modified = Files.getLastModifiedTime(image);
+            assertThatThrownBy(() -> Images.open(image, false)).isInstanceOf(OriginChangedException.class);
+            assertThat(Files.readAllBytes(image)).isEqualTo(before);
+            assertThat(Files.getLastModifiedTime(image)).isEqualTo(modified);
+        }
+        touch(base, THEN);
+        try (CowDevice device = Images.open(image, false)) {
+            assertThat(TestDevices.read(device, 5000, 3)).containsExactly(1, 2, 3);
+        }
     }
 
     @Test
@@ -249,11 +275,15 @@ class ImagesTest {
     }
 
     @Test
-    void baseThatBecameAPipeIsRefusedAndNotWaitedFor() throws Exception {
+    void baseThatBecameAPipeOrADirectoryIsRefusedAndNotWaitedFor() throws Exception {
         create(4096);
+        String what = "it is neither a regular file nor a block device; restore the base, or create a new image on it";
         Files.delete(base);
         fifo("base.img");
-        assertThatThrownBy(() -> Images.open(image, false)).isInstanceOf(UnsupportedFormatException.class);
+        assertChanged(what);
+        Files.delete(base);
+        Files.createDirectory(base);
+        assertChanged(what);
     }
 
     @Test

@@ -108,6 +108,27 @@ class NativeFileTest {
     }
 
     @Test
+    void dataAndHolesAreFound() throws IOException {
+        try (NativeFile file = NativeFile.create(path, 0600)) {
+            file.truncate(1 << 20);
+            file.write(ByteBuffer.allocateDirect(64 << 10), 256 << 10);
+            assumeThat(file.dataBytes(0, 1 << 20))
+                    .as("the file system keeps holes")
+                    .isEqualTo(64 << 10);
+            assertThat(file.seekData(5)).isEqualTo(256 << 10);
+            assertThat(file.seekData(300 << 10)).isEqualTo(300 << 10);
+            assertThat(file.seekData(320 << 10)).isEqualTo(Long.MAX_VALUE);
+            assertThat(file.seekData(1 << 20)).isEqualTo(Long.MAX_VALUE);
+            assertThat(file.seekHole(5)).isEqualTo(5);
+            assertThat(file.seekHole(256 << 10)).isEqualTo(320 << 10);
+            assertThat(file.seekHole(1 << 20)).isEqualTo(1 << 20);
+            assertThat(file.seekHole(1L << 40)).isEqualTo(1L << 40);
+            file.write(ByteBuffer.allocateDirect(1), (1 << 20) - 1);
+            assertThat(file.seekHole((1 << 20) - 1)).isEqualTo(1 << 20);
+        }
+    }
+
+    @Test
     void sizesFollowTruncateAndPreallocate() throws IOException {
         try (NativeFile file = NativeFile.create(path, 0600)) {
             file.truncate(1 << 30);

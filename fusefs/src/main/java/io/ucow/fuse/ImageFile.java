@@ -3,6 +3,7 @@ package io.ucow.fuse;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import io.ucow.store.BlockDevice;
+import io.ucow.store.CacheMode;
 import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
 import java.io.IOException;
@@ -42,6 +43,7 @@ public final class ImageFile {
     private final BlockDevice device;
     private final long sizeBytes;
     private final boolean readOnly;
+    private final boolean writeThrough;
     private final Map<String, Supplier<String>> attributes;
     private final Instant modified = Instant.now();
 
@@ -67,10 +69,11 @@ public final class ImageFile {
      *
      * @param name what the file is called in its directory
      * @param device what it holds; stays the caller's to close, once nothing serves this file any more
+     * @param cache decides whether a change is flushed before it is acknowledged
      * @param attributes extended attributes by full name, {@code user.ucow.base}; each is asked for when it is read
      * @throws IllegalArgumentException if {@code name} cannot be a file's name
      */
-    public ImageFile(String name, BlockDevice device, Map<String, Supplier<String>> attributes) {
+    public ImageFile(String name, BlockDevice device, CacheMode cache, Map<String, Supplier<String>> attributes) {
         if (name.isEmpty() || name.equals(".") || name.equals("..") || name.indexOf('/') >= 0 || name.indexOf(0) >= 0) {
             throw new IllegalArgumentException("\"" + name + "\" cannot be the name of a file");
         }
@@ -82,7 +85,13 @@ public final class ImageFile {
         this.device = Objects.requireNonNull(device);
         this.sizeBytes = device.sizeBytes();
         this.readOnly = device.isReadOnly();
+        this.writeThrough = cache == CacheMode.WRITETHROUGH;
         this.attributes = Map.copyOf(attributes);
+    }
+
+    /** The same in mode {@code writeback}: nothing is flushed unless it is asked for. */
+    public ImageFile(String name, BlockDevice device, Map<String, Supplier<String>> attributes) {
+        this(name, device, CacheMode.WRITEBACK, attributes);
     }
 
     /** What the file is called in its directory. */
@@ -134,7 +143,7 @@ public final class ImageFile {
 
     /**
      * Writes {@code src}, a direct buffer, at {@code guestOffset}. What was written survives this process at once, and
-     * power loss after {@link #fsync}.
+     * power loss after {@link #fsync}, in mode {@code writethrough} at once, too.
      *
      * @return bytes written, fewer than asked for only at the end of the file, or {@code -errno}
      */
@@ -150,6 +159,7 @@ public final class ImageFile {
                 return wanted == 0 ? 0 : refused(Errno.EFBIG);
             }
             device.write(guestOffset, src);
+            flushIfWriteThrough();
             writes.done(start, length);
             return length;
         } catch (Throwable e) {
@@ -205,6 +215,7 @@ public final class ImageFile {
                     }
                     if (inside > 0) {
                         device.discard(guestOffset, inside);
+                        flushIfWriteThrough();
                         discards.increment();
                     }
                 }
@@ -214,6 +225,7 @@ public final class ImageFile {
                     }
                     if (inside > 0) {
                         device.writeZeroes(guestOffset, inside);
+                        flushIfWriteThrough();
                         zeroes.increment();
                     }
                 }
@@ -224,6 +236,37 @@ public final class ImageFile {
             return 0;
         } catch (Throwable e) {
             return failed("fallocate", e);
+        }
+    }
+
+    /**
+     * {@code lseek(2)} with {@code SEEK_DATA} or {@code SEEK_HOLE}; the other kinds the kernel answers itself. The end of
+     * the file is a hole.
+     *
+     * @return the offset found, {@code -ENXIO} at or past the end and where no data follows, {@code -EINVAL} for another
+     *     {@code whence}, or another {@code -errno}
+     */
+    public long seek(long guestOffset, int whence) {
+        if (whence != Libc.SEEK_DATA && whence != Libc.SEEK_HOLE) {
+            return refused(Errno.EINVAL);
+        }
+        if (guestOffset < 0 || guestOffset >= sizeBytes) {
+            return -Errno.ENXIO; // how every search ends: no error to count
+        }
+        try {
+            if (whence == Libc.SEEK_HOLE) {
+                return device.seekHole(guestOffset);
+            }
+            long data = device.seekData(guestOffset);
+            return data < sizeBytes ? data : -Errno.ENXIO;
+        } catch (Throwable e) {
+            return failed("lseek", e);
+        }
+    }
+
+    private void flushIfWriteThrough() throws IOException {
+        if (writeThrough) {
+            device.flush();
         }
     }
 

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -31,18 +32,37 @@ public final class Mount {
     private static final Duration ANSWER_LIMIT = Duration.ofSeconds(15);
     private static final Duration END_LIMIT = Duration.ofSeconds(15);
 
+    /** Major 0 is for file systems without a device, and they start at minor 1. */
+    private static final long NO_DEVICE = 0;
+
     private final String transport;
     private final Path directory;
     private final long device;
     private final List<ImageFile> files;
     private final CountDownLatch ended;
+    private final Optional<Handover> handover;
 
-    private Mount(String transport, Path directory, long device, List<ImageFile> files, CountDownLatch ended) {
+    private Mount(
+            String transport,
+            Path directory,
+            long device,
+            List<ImageFile> files,
+            CountDownLatch ended,
+            Optional<Handover> handover) {
         this.transport = transport;
         this.directory = directory;
         this.device = device;
         this.files = List.copyOf(files);
         this.ended = ended;
+        this.handover = handover;
+    }
+
+    /** For transports. @throws IllegalArgumentException if {@code files} cannot share a directory, or there are none */
+    public static void requireDistinctNames(List<ImageFile> files) {
+        if (files.isEmpty() || files.stream().map(ImageFile::name).distinct().count() < files.size()) {
+            throw new IllegalArgumentException("a mount needs files, each with a name of its own: "
+                    + files.stream().map(ImageFile::name).toList());
+        }
     }
 
     /**
@@ -72,15 +92,17 @@ public final class Mount {
      *
      * @param directory where it is mounted, as {@link Transport#mount} was given it
      * @param ended counted down by the transport when the session is over and no request is under way
+     * @param handover what a successor of this process needs, if there can be one
      * @throws IOException if it does not answer as it should within seconds; it is unmounted again
      */
-    public static Mount answering(String transport, Path directory, List<ImageFile> files, CountDownLatch ended)
+    public static Mount answering(
+            String transport, Path directory, List<ImageFile> files, CountDownLatch ended, Optional<Handover> handover)
             throws IOException {
         Path real = Mounts.real(directory);
         try {
             long device = Probe.within(ANSWER_LIMIT, () -> probe(real, files.get(0)));
             LOG.info("mounted={} transport={} files={}", real, transport, files.size());
-            return new Mount(transport, real, device, files, ended);
+            return new Mount(transport, real, device, files, ended, handover);
         } catch (IOException | TimeoutException e) {
             var failure = new IOException(
                     "the mount at " + directory + " does not answer"
@@ -93,6 +115,19 @@ public final class Mount {
             }
             throw failure;
         }
+    }
+
+    /**
+     * For transports: a mount that another process made and this one serves now. It may have been unmounted meanwhile.
+     *
+     * @param directory where it is mounted, absolute and without symbolic links
+     */
+    public static Mount resumed(
+            String transport, Path directory, List<ImageFile> files, CountDownLatch ended, Handover handover)
+            throws IOException {
+        long device = Mounts.ucowMountAt(directory).map(MountInfo::device).orElse(NO_DEVICE);
+        LOG.info("resumed={} transport={} files={}", directory, transport, files.size());
+        return new Mount(transport, directory, device, files, ended, Optional.of(handover));
     }
 
     /** Asks the new mount for its root and one file. @return its device number */
@@ -120,6 +155,11 @@ public final class Mount {
     /** What it shows. */
     public List<ImageFile> files() {
         return files;
+    }
+
+    /** What a successor of this process needs to serve this mount on; empty if there can be none. */
+    public Optional<Handover> handover() {
+        return handover;
     }
 
     /** True until the session is over. */

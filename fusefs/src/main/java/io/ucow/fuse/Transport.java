@@ -36,6 +36,25 @@ public interface Transport {
      */
     Mount mount(Path directory, List<ImageFile> files, MountOptions options) throws IOException;
 
+    /** True if {@link #resume} works, given a kernel that allows it. */
+    default boolean isResumable() {
+        return false;
+    }
+
+    /**
+     * Serves on a mount that another process of this transport made, with whatever it left unanswered.
+     *
+     * @param directory where it is mounted, absolute and without symbolic links
+     * @param files what it shows: the same, in the same order
+     * @param handover from {@link Mount#handover}, or with descriptors that are duplicates of those
+     * @throws UnsupportedOperationException if this transport's mounts end with their process
+     * @throws IOException with what the system said; the mount is as it was before
+     */
+    default Mount resume(Path directory, List<ImageFile> files, MountOptions options, Handover handover)
+            throws IOException {
+        throw new UnsupportedOperationException("mounts of transport " + name() + " end with their process");
+    }
+
     /**
      * The transport called {@code name}, or for {@link #AUTO} the first usable one.
      *

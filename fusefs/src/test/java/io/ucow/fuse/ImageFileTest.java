@@ -108,6 +108,25 @@ class ImageFileTest {
     }
 
     @Test
+    void seekingAnswersAsLseekDoes() {
+        assertThat(file.seek(5, Libc.SEEK_DATA)).isEqualTo(5);
+        assertThat(file.seek(5, Libc.SEEK_HOLE)).isEqualTo(SIZE / 4);
+        assertThat(file.seek(SIZE - 1, Libc.SEEK_HOLE)).isEqualTo(SIZE - 1);
+        assertThat(file.seek(SIZE - 1, Libc.SEEK_DATA)).isEqualTo(-Errno.ENXIO);
+        for (int whence : new int[] {Libc.SEEK_DATA, Libc.SEEK_HOLE}) {
+            for (long offset : new long[] {-1, SIZE, Long.MAX_VALUE}) {
+                assertThat(file.seek(offset, whence)).isEqualTo(-Errno.ENXIO);
+            }
+        }
+        assertThat(file.stats().errors()).isZero();
+        for (int whence : new int[] {-1, 0, 1, 2, 5}) {
+            assertThat(file.seek(0, whence)).isEqualTo(-Errno.EINVAL);
+        }
+        device.failure = new NativeException("lseek", Errno.EIO);
+        assertThat(file.seek(0, Libc.SEEK_DATA)).isEqualTo(-Errno.EIO);
+    }
+
+    @Test
     void sizeCannotBeChanged() {
         assertThat(file.truncate(SIZE)).isZero();
         assertThat(file.truncate(SIZE + 1)).isEqualTo(-Errno.EPERM);

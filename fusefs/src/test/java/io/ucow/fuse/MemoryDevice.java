@@ -53,6 +53,19 @@ final class MemoryDevice implements BlockDevice {
         note("discard", guestOffset, lengthBytes);
     }
 
+    /** The first quarter is data, the rest a hole. */
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        note("seekData", guestOffset, 1);
+        return guestOffset < sizeBytes() / 4 ? guestOffset : sizeBytes();
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        note("seekHole", guestOffset, 1);
+        return Math.max(guestOffset, sizeBytes() / 4);
+    }
+
     @Override
     public void flush() throws IOException {
         note("flush", 0, 0);

@@ -71,6 +71,16 @@ final class FileDevice implements BlockDevice {
     }
 
     @Override
+    public long seekData(long guestOffset) throws IOException {
+        return Math.min(sizeBytes, file.seekData(Objects.checkIndex(guestOffset, sizeBytes)));
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        return Math.min(sizeBytes, file.seekHole(Objects.checkIndex(guestOffset, sizeBytes)));
+    }
+
+    @Override
     public void flush() throws IOException {
         flushes.incrementAndGet();
         file.sync();

@@ -16,6 +16,7 @@ import io.ucow.fuse.MountInfo;
 import io.ucow.fuse.MountOptions;
 import io.ucow.fuse.Mounts;
 import io.ucow.fuse.Transport;
+import io.ucow.store.CacheMode;
 import io.ucow.sys.Errno;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
@@ -89,7 +90,8 @@ class TransportIT {
         firstFile = new ImageFile(
                 "vm1", first, Map.of("user.ucow.base", () -> "/images/b\u00e4se", "user.ucow.id", () -> "7"));
         var secondFile = new ImageFile("vm2", second, Map.of());
-        mount = Transport.named(transport).mount(directory, List.of(firstFile, secondFile), MountOptions.defaults());
+        mount = Transport.named(transport)
+                .mount(directory, List.of(firstFile, secondFile), MountOptions.of(CacheMode.NONE));
     }
 
     private Path vm1() {
@@ -373,7 +375,7 @@ class TransportIT {
         assertThat(MountInfo.at(directory.toRealPath())).isEmpty();
         Path missing = directory.resolve("missing");
         assertThatThrownBy(() -> Transport.named(transport)
-                        .mount(missing, List.of(new ImageFile("a", first, Map.of())), MountOptions.defaults()))
+                        .mount(missing, List.of(new ImageFile("a", first, Map.of())), MountOptions.of(CacheMode.NONE)))
                 .isInstanceOf(NoSuchFileException.class);
     }
 
@@ -437,7 +439,8 @@ class TransportIT {
         public static void main(String[] args) throws Exception {
             try (var device = new FileDevice(Path.of(args[2]), SIZE, CHUNK)) {
                 var file = new ImageFile("vm1", device, Map.of());
-                Mount mount = Transport.named(args[0]).mount(Path.of(args[1]), List.of(file), MountOptions.defaults());
+                Mount mount = Transport.named(args[0])
+                        .mount(Path.of(args[1]), List.of(file), MountOptions.of(CacheMode.NONE));
                 System.out.println("mounted");
                 mount.awaitUnmount();
             }

@@ -52,7 +52,7 @@ public final class LoopControl {
      *     for a sector size that it does not support
      */
     public static LoopDevice attach(Path file, LoopOptions options) throws IOException {
-        try (NativeFile backing = NativeFile.open(file, options.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR)) {
+        try (NativeFile backing = openBacking(file, options)) {
             FileStatus status = backing.status();
             if (!status.isRegular() && !status.isBlockDevice()) {
                 throw new NativeException(
@@ -62,6 +62,25 @@ public final class LoopControl {
             LoopDevice device = attachToAny(file, LoopConfig.of(backing.fd(), options, name), options);
             logAttached(file, options, device);
             return device;
+        }
+    }
+
+    /**
+     * For direct I/O opened with {@code O_DIRECT}, so that the file system that holds the file knows, too: a FUSE daemon
+     * may let such a file's writes run in parallel. A file system that refuses the flag may still let the driver do it.
+     */
+    private static NativeFile openBacking(Path file, LoopOptions options) throws NativeException {
+        int access = options.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR;
+        if (!options.directIo()) {
+            return NativeFile.open(file, access);
+        }
+        try {
+            return NativeFile.open(file, access | Libc.O_DIRECT);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.EINVAL) {
+                return NativeFile.open(file, access);
+            }
+            throw e;
         }
     }
 

@@ -1,6 +1,8 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
+import io.ucow.fuse.Handover;
+import io.ucow.fuse.ImageFile;
 import io.ucow.fuse.Mount;
 import io.ucow.fuse.MountBusyException;
 import io.ucow.fuse.MountOptions;
@@ -11,9 +13,11 @@ import io.ucow.loop.LoopDevice;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -21,7 +25,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The life of a process that serves one mount: claim, open, mount, answer commands, unmount, close.
+ * The life of a process that serves one mount: claim, open, mount, answer commands, unmount, close. With a
+ * {@link Keeper} it may die at any moment: a successor takes over what the keeper holds, by {@link #resume}.
  *
  * <p>It ends when the mount is gone, whoever unmounted it: a command through the control socket, {@code umount(8)}, or a
  * signal. A signal unmounts lazily if need be, so that nothing new begins, and whoever has a file open is served until
@@ -35,7 +40,12 @@ public final class Daemon {
     private final RunDirectory run;
     private final List<ServedDevice> devices;
     private final Mount mount;
+    private final MountSpec spec;
+    private final Path workingDirectory;
     private final ControlServer control;
+    /** Null where the mount ends with this process. */
+    private volatile KeeperLink keeper;
+
     private final CountDownLatch ended = new CountDownLatch(1);
     /** Guarded by this. */
     private DaemonState state;
@@ -44,50 +54,175 @@ public final class Daemon {
 
     private Daemon(
             RunDirectory run,
-            DaemonState claim,
+            MountSpec spec,
+            Path workingDirectory,
+            DaemonState state,
             List<ServedDevice> devices,
             Mount mount,
             Function<Throwable, RemoteException> toError)
             throws IOException {
         this.run = run;
+        this.spec = spec;
+        this.workingDirectory = workingDirectory;
         this.devices = devices;
         this.mount = mount;
-        this.state = claim.ready(mount.transport(), claim.files());
-        this.control = new ControlServer(run.socket(claim.id()), new Requests(this), toError);
+        this.state = state;
+        this.control = new ControlServer(run.socket(state.id()), new Requests(this), toError);
     }
 
     /**
      * Serves what {@code spec} says. On return the files can be used, and the signals that end processes end this mount.
      *
+     * @param kept true to have a keeper, where the transport and the kernel allow that another process goes on
      * @param toError puts a failure into words and an exit code, for commands on the control socket
      * @throws IOException if that is not possible; nothing is left behind
      */
-    public static Daemon start(MountSpec spec, RunDirectory run, Function<Throwable, RemoteException> toError)
+    public static Daemon start(
+            MountSpec spec, RunDirectory run, boolean kept, Function<Throwable, RemoteException> toError)
             throws IOException {
         DeviceSource source = DeviceSource.of(spec);
         DaemonState claim = claim(spec, run, source.files());
         List<ServedDevice> devices = List.of();
         Mount mount = null;
+        KeeperLink keeper = null;
         try {
             Transport transport = transport(spec.transport());
+            if (kept && transport.isResumable()) {
+                keeper = KeeperLink.launch(); // it gets ready while the images are opened
+            }
             devices = source.open();
-            mount = transport.mount(
-                    spec.dir(), devices.stream().map(ServedDevice::file).toList(), MountOptions.defaults());
-            Daemon daemon = new Daemon(run, claim, devices, mount, toError);
-            run.write(daemon.state());
-            Runtime.getRuntime().addShutdownHook(new Thread(daemon::endOnSignal, "signal"));
-            LOG.info("serving dir={} files={} transport={}", spec.dir(), devices.size(), mount.transport());
+            mount = transport.mount(spec.dir(), files(devices), MountOptions.of(spec.cache()));
+            DaemonState ready = claim.ready(mount.transport(), claim.files());
+            Path workingDirectory = Path.of("").toAbsolutePath();
+            Daemon daemon = new Daemon(run, spec, workingDirectory, ready, devices, mount, toError);
+            if (keeper != null) {
+                daemon.beKeptBy(keeper);
+            }
+            daemon.serve();
             return daemon;
         } catch (IOException | RuntimeException e) {
             List<Closeable> leftovers = new ArrayList<>();
             if (mount != null) {
                 leftovers.add(mount::unmount);
             }
+            if (keeper != null) {
+                leftovers.add(keeper::release);
+            }
             leftovers.addAll(devices);
             leftovers.add(() -> run.remove(claim.id()));
             Closing.after(e, leftovers);
             throw e;
         }
+    }
+
+    /**
+     * Serves on in the place of a daemon that died or left. On return it serves.
+     *
+     * @param keep what that daemon's keeper holds
+     * @param keeper the line to it
+     * @throws IOException if that is not possible; the mount is as it was before, and the state says that daemon's
+     */
+    static Daemon resume(Keep keep, KeeperLink keeper, RunDirectory run, Function<Throwable, RemoteException> toError)
+            throws IOException {
+        MountSpec spec = keep.spec();
+        DaemonState previous = run.state(spec.id())
+                .orElseThrow(() -> new NoSuchFileException(spec.dir().toString(), null, "no daemon served it"));
+        List<ServedDevice> devices = DeviceSource.of(spec).open();
+        try {
+            Mount mount = transport(previous.transport())
+                    .resume(spec.dir(), files(devices), MountOptions.of(spec.cache()), keep.handover());
+            DaemonState state = previous.succeededBy(ProcessId.current());
+            Daemon daemon = new Daemon(run, spec, keep.workingDirectory(), state, devices, mount, toError);
+            daemon.keeper = keeper;
+            keeper.watch(daemon.keeperListener());
+            daemon.serve();
+            return daemon;
+        } catch (IOException | RuntimeException e) {
+            Closing.after(e, devices);
+            throw e;
+        }
+    }
+
+    private static List<ImageFile> files(List<ServedDevice> devices) {
+        return devices.stream().map(ServedDevice::file).toList();
+    }
+
+    private void serve() throws IOException {
+        DaemonState now = state();
+        run.write(now);
+        Runtime.getRuntime().addShutdownHook(new Thread(this::endOnSignal, "signal"));
+        LOG.info(
+                "serving dir={} files={} transport={} keeper={}",
+                now.dir(),
+                devices.size(),
+                now.transport(),
+                now.keeper().map(ProcessId::pid).orElse(null));
+    }
+
+    /** Hands the mount to a keeper; where that fails, the mount ends with this process as others do. */
+    private void beKeptBy(KeeperLink link) {
+        Optional<Handover> handover = mount.handover();
+        if (handover.isEmpty()) {
+            LOG.info("no keeper: this kernel cannot send requests again, Linux 6.9 or newer can");
+            link.release();
+            return;
+        }
+        try {
+            ProcessId process = link.keep(new Keep(spec, handover.get(), workingDirectory), keeperListener());
+            synchronized (this) {
+                keeper = link;
+                state = state.keptBy(Optional.of(process));
+            }
+        } catch (IOException e) {
+            LOG.warn("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
+            link.release();
+            synchronized (this) {
+                keeper = null;
+                state = state.keptBy(Optional.empty());
+            }
+        }
+    }
+
+    private KeeperLink.Listener keeperListener() {
+        return new KeeperLink.Listener() {
+            @Override
+            public void leave() {
+                LOG.info("leaving dir={} to a successor", spec.dir());
+                try {
+                    control.close(); // not before the answer is read
+                } catch (IOException e) {
+                    LOG.warn("control socket", e);
+                }
+                // As if killed: what is under way is sent again, and the store continues (G2).
+                Runtime.getRuntime().halt(0);
+            }
+
+            @Override
+            public void lost() {
+                LOG.warn("the keeper died, another one is started dir={}", spec.dir());
+                try {
+                    beKeptBy(KeeperLink.launch());
+                    run.write(state());
+                } catch (IOException e) {
+                    LOG.error("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
+                }
+            }
+        };
+    }
+
+    /**
+     * Has a successor started. Returns when it is ready; this process ends soon after.
+     *
+     * @throws EnvironmentException if the mount ends with this process
+     */
+    void awaitSuccessor() throws IOException {
+        KeeperLink link = keeper;
+        if (link == null) {
+            throw new EnvironmentException(mount.directory() + ": cannot be restarted while in use: "
+                    + (mount.handover().isPresent() ? "it has no keeper" : "that takes transport direct, and Linux 6.9")
+                    + "; unmount or detach it, and start it again");
+        }
+        link.awaitSuccessor();
     }
 
     /** @throws IllegalArgumentException if nothing is called {@code name} */
@@ -118,7 +253,14 @@ public final class Daemon {
             }
             MountPoint.requireUsable(spec.dir());
             DaemonState claim = new DaemonState(
-                    spec.id(), ProcessId.current(), spec.dir(), spec.transport(), spec.attach(), false, files);
+                    spec.id(),
+                    ProcessId.current(),
+                    Optional.empty(),
+                    spec.dir(),
+                    spec.transport(),
+                    spec.attach(),
+                    false,
+                    files);
             run.write(claim);
             return claim;
         }
@@ -233,11 +375,18 @@ public final class Daemon {
         try {
             mount.awaitUnmount();
             String id = state().id();
-            Closing.all(List.<Closeable>of(this::closeDevices, control, () -> run.remove(id)));
+            Closing.all(List.<Closeable>of(this::closeDevices, control, this::releaseKeeper, () -> run.remove(id)));
             Files.deleteIfExists(run.log(id));
             LOG.info("ended dir={}", mount.directory());
         } finally {
             ended.countDown();
+        }
+    }
+
+    private void releaseKeeper() {
+        KeeperLink link = keeper;
+        if (link != null) {
+            link.release();
         }
     }
 
@@ -250,10 +399,10 @@ public final class Daemon {
     }
 
     /** Where each file is and what it has done, for {@code ucow status}. */
-    void forEachStatus(Consumer<JsonObject> visitor) {
+    void forEachStatus(Consumer<JsonObject> visitor) throws IOException {
         DaemonState now = state();
         for (int i = 0; i < devices.size(); i++) {
-            JsonObject json = FileJson.of(now, now.files().get(i), true);
+            JsonObject json = FileJson.of(now, now.files().get(i));
             json.putAll(devices.get(i).stats());
             visitor.accept(json);
         }

@@ -16,20 +16,25 @@ public final class DaemonLauncher {
         this.run = run;
     }
 
+    /** A process of the start script that this one was started by. */
+    static ProcessBuilder command(String verb) throws IOException {
+        String script = System.getProperty(SCRIPT_PROPERTY);
+        if (script == null) {
+            throw new IOException("a daemon can only be started by bin/ucow (-D" + SCRIPT_PROPERTY + " is not set)");
+        }
+        return new ProcessBuilder(script, verb);
+    }
+
     /**
      * Starts a daemon and returns when its files can be used. It ends again unless it is told to stay.
      *
      * @throws RemoteException what kept it from starting; nothing is left of it
      */
     public StartedDaemon start(MountSpec spec) throws IOException {
-        String script = System.getProperty(SCRIPT_PROPERTY);
-        if (script == null) {
-            throw new IOException("a daemon can only be started by bin/ucow (-D" + SCRIPT_PROPERTY + " is not set)");
-        }
+        ProcessBuilder command = command(VERB);
         run.create();
         Path log = run.log(spec.id());
-        Process process = new ProcessBuilder(script, VERB)
-                .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
+        Process process = command.redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
                 .start();
         StartedDaemon daemon = new StartedDaemon(process, log);
         try {

@@ -2,6 +2,8 @@ package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonArray;
 import com.grack.nanojson.JsonObject;
+import io.ucow.fuse.Transport;
+import io.ucow.store.Images;
 import io.ucow.sys.Libc;
 import java.io.BufferedReader;
 import java.io.EOFException;
@@ -37,9 +39,12 @@ public final class DaemonMain {
             if (request == null) {
                 throw new EOFException("nothing to serve: " + DaemonLauncher.VERB + " is for ucow's own use");
             }
-            MountSpec spec = MountSpec.fromJson(request);
+            JsonObject json = Replies.parse(request);
+            if (json.has(Keeper.RESUME)) {
+                return resume(Keep.fromJson(json.getObject(Keeper.RESUME)), lines, out, toError);
+            }
             Libc.setsid();
-            daemon = Daemon.start(spec, RunDirectory.ofUser(), toError);
+            daemon = Daemon.start(MountSpec.fromJson(request), RunDirectory.ofUser(), true, toError);
             Libc.chdir("/"); // no sooner: a table's relative paths start from the command's directory
         } catch (IOException | RuntimeException e) {
             LOG.info("not started", e);
@@ -48,6 +53,24 @@ public final class DaemonMain {
             return error.exitCode();
         }
         confirm(daemon, lines, out, toError);
+        daemon.awaitEnd();
+        return 0;
+    }
+
+    /** As a successor, to which a keeper speaks. */
+    private static int resume(
+            Keep keep, BufferedReader in, PrintStream out, Function<Throwable, RemoteException> toError)
+            throws IOException, InterruptedException {
+        // What takes a process long to load is loaded before its predecessor leaves.
+        LOG.debug("plugins={} transports={}", Images.plugins(), Transport.all());
+        Replies.item(out, new JsonObject());
+        out.flush();
+        if (in.readLine() == null) {
+            return 0; // not needed any more
+        }
+        Daemon daemon = Daemon.resume(keep, new KeeperLink(in, out), RunDirectory.ofUser(), toError);
+        Libc.chdir("/");
+        Replies.done(out, new JsonObject());
         daemon.awaitEnd();
         return 0;
     }

@@ -19,6 +19,7 @@ import java.util.Optional;
  *
  * @param id names the daemon's files in the run directory
  * @param process the daemon
+ * @param keeper the process that starts another daemon when this one dies, if there is one
  * @param dir where it mounts, absolute
  * @param transport how it talks to the kernel, see {@code ucow mount --transport}
  * @param attached true when {@code ucow attach} made the mount, and {@code dir} is in the run directory
@@ -28,6 +29,7 @@ import java.util.Optional;
 public record DaemonState(
         String id,
         ProcessId process,
+        Optional<ProcessId> keeper,
         Path dir,
         String transport,
         boolean attached,
@@ -39,8 +41,13 @@ public record DaemonState(
         files = List.copyOf(files);
     }
 
-    /** True while the daemon's process exists. */
+    /** True while the daemon's process exists, or will have a successor. */
     public boolean isAlive() throws IOException {
+        return process.isAlive() || (keeper.isPresent() && keeper.get().isAlive());
+    }
+
+    /** True while the daemon's process exists. */
+    public boolean isServing() throws IOException {
         return process.isAlive();
     }
 
@@ -55,7 +62,17 @@ public record DaemonState(
 
     /** The same daemon with its files ready, or with loop devices on them. */
     DaemonState ready(String actualTransport, List<ServedFile> now) {
-        return new DaemonState(id, process, dir, actualTransport, attached, true, now);
+        return new DaemonState(id, process, keeper, dir, actualTransport, attached, true, now);
+    }
+
+    /** The same daemon with another keeper, or none. */
+    DaemonState keptBy(Optional<ProcessId> another) {
+        return new DaemonState(id, process, another, dir, transport, attached, ready, files);
+    }
+
+    /** The daemon that serves the same in the place of this one. */
+    DaemonState succeededBy(ProcessId successor) {
+        return new DaemonState(id, successor, keeper, dir, transport, attached, ready, files);
     }
 
     /** Where a file of this daemon is to be found, and how to end that, for messages. */
@@ -75,8 +92,8 @@ public record DaemonState(
         return JsonWriter.string(JsonObject.builder()
                 .value("version", VERSION)
                 .value("id", id)
-                .value("pid", process.pid())
-                .value("startTicks", process.startTicks())
+                .value("process", process.toJson())
+                .value("keeper", keeper.map(ProcessId::toJson).orElse(null))
                 .value("dir", dir.toString())
                 .value("transport", transport)
                 .value("attached", attached)
@@ -96,7 +113,8 @@ public record DaemonState(
             json.getArray("files").forEach(f -> files.add(ServedFile.fromJson((JsonObject) f)));
             return new DaemonState(
                     json.getString("id"),
-                    new ProcessId(json.getLong("pid"), json.getLong("startTicks")),
+                    ProcessId.fromJson(json.getObject("process")),
+                    Optional.ofNullable(json.getObject("keeper")).map(ProcessId::fromJson),
                     Path.of(json.getString("dir")),
                     json.getString("transport"),
                     json.getBoolean("attached"),

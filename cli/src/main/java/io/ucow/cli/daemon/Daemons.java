@@ -115,6 +115,9 @@ public final class Daemons {
             throw e;
         }
         daemon.process().awaitEnd();
+        if (daemon.keeper().isPresent()) {
+            daemon.keeper().get().awaitEnd();
+        }
     }
 
     /**
@@ -126,6 +129,17 @@ public final class Daemons {
         requireUnused(attached.daemon(), MountUsers.processes(attached.daemon().dir()));
         detachLoop(attached.daemon(), attached.file());
         stop(attached.daemon());
+    }
+
+    /**
+     * Has a daemon replaced by a new process. On return that one serves.
+     *
+     * @throws IOException if it cannot be; the daemon goes on
+     */
+    public void restart(DaemonState daemon) throws IOException {
+        ask(daemon, request(Requests.RESTART), item -> {});
+        daemon.process().awaitEnd();
+        run.awaitServed(daemon.id());
     }
 
     private static void requireUnused(DaemonState daemon, List<String> users) throws BusyException {
@@ -142,7 +156,7 @@ public final class Daemons {
     }
 
     private JsonObject ask(DaemonState daemon, JsonObject request, Consumer<JsonObject> items) throws IOException {
-        try (ControlClient client = ControlClient.connect(run, daemon)) {
+        try (ControlClient client = ControlClient.connect(run, run.awaitServed(daemon.id()))) {
             return client.ask(request, items);
         }
     }

@@ -6,6 +6,10 @@ import java.io.IOException;
 public final class EnvironmentException extends IOException {
     private static final long serialVersionUID = 1L;
 
+    public EnvironmentException(String message) {
+        super(message);
+    }
+
     public EnvironmentException(String message, Throwable cause) {
         super(message, cause);
     }

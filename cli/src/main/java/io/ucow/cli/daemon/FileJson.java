@@ -1,21 +1,23 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
+import java.io.IOException;
 import java.nio.file.Path;
 
 /**
  * Where a device is, as {@code ucow list --json} and {@code ucow status --json} print it. Paths are absolute;
- * {@code image} is null for a device of zeros alone, {@code loop} where {@code ucow attach} made none:
+ * {@code image} is null for a device of zeros alone, {@code loop} where {@code ucow attach} made none, {@code keeper} where the mount ends with its daemon:
  * <pre>
  *   {"image":"/vm/a.cow", "pid":N, "dir":"/mnt/vms", "file":"/mnt/vms/a", "loop":"/dev/loop0", "transport":"jnr",
- *    "state":"running" | "dead"}
+ *    "keeper":N, "state":"running" | "restarting" | "dead"}
  * </pre>
  */
 public final class FileJson {
     private FileJson() {}
 
-    /** The JSON of one file of a daemon, which is dead unless it is {@code running}. */
-    public static JsonObject of(DaemonState daemon, ServedFile file, boolean running) {
+    /** The JSON of one file of a daemon. */
+    public static JsonObject of(DaemonState daemon, ServedFile file) throws IOException {
+        String state = daemon.isServing() ? "running" : daemon.isAlive() ? "restarting" : "dead";
         return JsonObject.builder()
                 .value(
                         "image",
@@ -25,7 +27,8 @@ public final class FileJson {
                 .value("file", daemon.dir().resolve(file.name()).toString())
                 .value("loop", file.loop().map(Path::toString).orElse(null))
                 .value("transport", daemon.transport())
-                .value("state", running ? "running" : "dead")
+                .value("keeper", daemon.keeper().map(ProcessId::pid).orElse(null))
+                .value("state", state)
                 .done();
     }
 }

@@ -2,6 +2,7 @@ package io.ucow.cli.daemon;
 
 import io.ucow.store.CowDevice;
 import io.ucow.store.Images;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.Target;
 import java.io.IOException;
@@ -16,11 +17,11 @@ import java.util.Optional;
 /** Images, each a device of its own, named after its file. */
 final class ImageSource implements DeviceSource {
     private final List<ServedFile> files;
-    private final boolean readOnly;
+    private final OpenOptions options;
 
-    private ImageSource(List<ServedFile> files, boolean readOnly) {
+    private ImageSource(List<ServedFile> files, OpenOptions options) {
         this.files = List.copyOf(files);
-        this.readOnly = readOnly;
+        this.options = options;
     }
 
     /** @throws FileAlreadyExistsException if two images would become one file */
@@ -38,7 +39,7 @@ final class ImageSource implements DeviceSource {
             }
             files.add(new ServedFile(name, List.of(CanonicalPath.of(image)), Optional.empty()));
         }
-        return new ImageSource(files, spec.readOnly());
+        return new ImageSource(files, spec.openOptions());
     }
 
     /** The image's name without its last extension: {@code vm1.cow} is {@code vm1}, {@code .cow} stays. */
@@ -69,10 +70,11 @@ final class ImageSource implements DeviceSource {
 
     private ServedDevice open(ServedFile file) throws IOException {
         Path image = file.images().get(0);
-        CowDevice device = Images.open(image, readOnly);
+        CowDevice device = Images.open(image, options);
         try {
             DeviceTable table = new DeviceTable(file.name(), List.of(Target.Cow.of(file.name(), device.info())));
-            return new ServedDevice(file, device, table, List.of(new ServedDevice.Store(file.name(), image, device)));
+            return new ServedDevice(
+                    file, device, options.cache(), table, List.of(new ServedDevice.Store(file.name(), image, device)));
         } catch (IOException | RuntimeException e) {
             Closing.after(e, List.of(device));
             throw e;

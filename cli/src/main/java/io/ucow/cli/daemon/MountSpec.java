@@ -5,6 +5,8 @@ import com.grack.nanojson.JsonObject;
 import com.grack.nanojson.JsonParser;
 import com.grack.nanojson.JsonParserException;
 import com.grack.nanojson.JsonWriter;
+import io.ucow.store.CacheMode;
+import io.ucow.store.OpenOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,6 +20,7 @@ import java.util.Optional;
  * @param dir where to mount, absolute
  * @param attach true when {@code dir} is the daemon's own in the run directory, made and removed by it
  * @param transport {@code auto} or a transport's name
+ * @param cache through which caches data goes
  * @param readOnly true to change no image
  * @param images images to serve, absolute; empty when there is a table
  * @param table a device table to serve instead; its relative paths start from the daemon's first working directory
@@ -28,12 +31,17 @@ public record MountSpec(
         Path dir,
         boolean attach,
         String transport,
+        CacheMode cache,
         boolean readOnly,
         List<Path> images,
         Optional<String> table,
         String tableName) {
     public MountSpec {
         images = List.copyOf(images);
+    }
+
+    OpenOptions openOptions() {
+        return new OpenOptions(readOnly, cache);
     }
 
     String toJson() {
@@ -44,6 +52,7 @@ public record MountSpec(
                 .value("dir", dir.toString())
                 .value("attach", attach)
                 .value("transport", transport)
+                .value("cache", cache.name())
                 .value("readOnly", readOnly)
                 .value("images", paths)
                 .value("table", table.orElse(null))
@@ -62,6 +71,7 @@ public record MountSpec(
                     Path.of(json.getString("dir")),
                     json.getBoolean("attach"),
                     json.getString("transport"),
+                    CacheMode.valueOf(json.getString("cache")),
                     json.getBoolean("readOnly"),
                     images,
                     Optional.ofNullable(json.getString("table")),

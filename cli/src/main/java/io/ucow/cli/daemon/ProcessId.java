@@ -1,5 +1,6 @@
 package io.ucow.cli.daemon;
 
+import com.grack.nanojson.JsonObject;
 import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -20,6 +21,17 @@ public record ProcessId(long pid, long startTicks) {
     public static ProcessId current() throws IOException {
         long pid = ProcessHandle.current().pid();
         return new ProcessId(pid, Long.parseLong(field(stat(pid), START_TICKS)));
+    }
+
+    JsonObject toJson() {
+        JsonObject json = new JsonObject();
+        json.put("pid", pid);
+        json.put("startTicks", startTicks);
+        return json;
+    }
+
+    static ProcessId fromJson(JsonObject json) {
+        return new ProcessId(json.getLong("pid"), json.getLong("startTicks"));
     }
 
     /** False once it has ended, even if its parent has not noticed. */

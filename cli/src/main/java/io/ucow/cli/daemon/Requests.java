@@ -16,11 +16,17 @@ import java.util.function.Consumer;
  *   info   image=canonical    done:  {@link ImageJson} of the image
  *   map    image=canonical    items: {@link ImageJson} of each extent, in order
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
+ *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
  */
 final class Requests implements ControlServer.Handler {
-    static final String STATUS = "status", INFO = "info", MAP = "map", TABLE = "table", STOP = "stop";
+    static final String STATUS = "status",
+            INFO = "info",
+            MAP = "map",
+            TABLE = "table",
+            RESTART = "restart",
+            STOP = "stop";
 
     private final Daemon daemon;
 
@@ -36,6 +42,7 @@ final class Requests implements ControlServer.Handler {
             case INFO -> result = ImageJson.of(image(request).info());
             case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
+            case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
         }

@@ -1,5 +1,6 @@
 package io.ucow.cli.daemon;
 
+import io.ucow.sys.Libc;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -18,6 +19,7 @@ import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.zip.CRC32C;
 
 /**
@@ -36,6 +38,8 @@ import java.util.zip.CRC32C;
  */
 public final class RunDirectory {
     private static final int MAX_NAME_IN_ID = 24;
+    /** A keeper that gives up changes nothing here: how often to look whether it is there. */
+    private static final int KEEPER_CHECK_MILLIS = 500;
 
     private final Path root;
 
@@ -133,6 +137,45 @@ public final class RunDirectory {
         }
         states.sort(Comparator.comparing(DaemonState::id));
         return states;
+    }
+
+    /** The state of daemon {@code id}. */
+    Optional<DaemonState> state(String id) throws IOException {
+        return states().stream().filter(s -> s.id().equals(id)).findFirst();
+    }
+
+    /**
+     * Waits while daemon {@code id} is dead and about to have a successor.
+     *
+     * @return the daemon that serves now
+     * @throws NoSuchFileException if there is none, and none to come
+     */
+    DaemonState awaitServed(String id) throws IOException {
+        Optional<DaemonState> now = state(id);
+        if (now.isPresent() && now.get().ready() && now.get().isServing()) {
+            return now.get();
+        }
+        // Before the next look, so that no change is missed. A state is moved to its place when it is complete.
+        int changes = Libc.watch(root.toString(), Libc.IN_MOVED_TO | Libc.IN_DELETE);
+        try {
+            while (true) {
+                DaemonState state = state(id)
+                        .filter(DaemonState::ready)
+                        .orElseThrow(() -> new NoSuchFileException(id, null, "its daemon has ended"));
+                if (state.isServing()) {
+                    return state;
+                }
+                if (!state.isAlive()) {
+                    throw new NoSuchFileException(
+                            state.dir().toString(), null, "its daemon has died; see the log " + log(id));
+                }
+                if (Libc.awaitReadable(changes, KEEPER_CHECK_MILLIS)) {
+                    Libc.drain(changes);
+                }
+            }
+        } finally {
+            Libc.close(changes);
+        }
     }
 
     private static void readInto(List<DaemonState> states, Path file) throws IOException {

@@ -5,6 +5,7 @@ import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.RecordJson;
 import io.ucow.fuse.ImageFile;
 import io.ucow.store.BlockDevice;
+import io.ucow.store.CacheMode;
 import io.ucow.store.CowDevice;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.table.DeviceTable;
@@ -42,13 +43,15 @@ final class ServedDevice implements Closeable {
 
     /**
      * @param device what to serve; this object's to close
+     * @param cache decides whether writes are flushed before they are acknowledged
      * @param table the device as targets
      */
-    ServedDevice(ServedFile file, BlockDevice device, DeviceTable table, List<Store> stores) throws IOException {
+    ServedDevice(ServedFile file, BlockDevice device, CacheMode cache, DeviceTable table, List<Store> stores)
+            throws IOException {
         this.device = device;
         this.table = table;
         this.stores = List.copyOf(stores);
-        this.file = new ImageFile(file.name(), device, attributes());
+        this.file = new ImageFile(file.name(), device, cache, attributes());
     }
 
     /** The file, for a transport. */

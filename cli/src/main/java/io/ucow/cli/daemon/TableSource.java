@@ -2,6 +2,7 @@ package io.ucow.cli.daemon;
 
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.ImageOpener;
 import io.ucow.store.table.TableDevice;
@@ -24,12 +25,12 @@ final class TableSource implements DeviceSource {
 
     private final List<DeviceTable> tables;
     private final List<ServedFile> files;
-    private final boolean readOnly;
+    private final OpenOptions options;
 
-    private TableSource(List<DeviceTable> tables, List<ServedFile> files, boolean readOnly) {
+    private TableSource(List<DeviceTable> tables, List<ServedFile> files, OpenOptions options) {
         this.tables = tables;
         this.files = List.copyOf(files);
-        this.readOnly = readOnly;
+        this.options = options;
     }
 
     static TableSource of(MountSpec spec) throws IOException {
@@ -40,7 +41,7 @@ final class TableSource implements DeviceSource {
             List<Path> images = new ArrayList<>(stores(table).values());
             files.add(new ServedFile(table.name(), images, Optional.empty()));
         }
-        return new TableSource(tables, files, spec.readOnly());
+        return new TableSource(tables, files, spec.openOptions());
     }
 
     /** Canonical path of each store of {@code table}, by ident. */
@@ -62,12 +63,12 @@ final class TableSource implements DeviceSource {
     @Override
     public List<ServedDevice> open() throws IOException {
         Map<String, TableDevice> opened =
-                TableDevices.open(tables, new ImageOpener(readOnly, CreateOptions.DEFAULT_FORMAT));
+                TableDevices.open(tables, new ImageOpener(options, CreateOptions.DEFAULT_FORMAT));
         try {
             List<ServedDevice> devices = new ArrayList<>();
             for (ServedFile file : files) {
                 TableDevice device = opened.get(file.name());
-                devices.add(new ServedDevice(file, device, device.table(), stores(device)));
+                devices.add(new ServedDevice(file, device, options.cache(), device.table(), stores(device)));
             }
             return devices;
         } catch (IOException | RuntimeException e) {

@@ -11,6 +11,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -39,7 +40,8 @@ class ControlTest {
     void listen() throws Exception {
         run = RunDirectory.of(Map.of("UCOW_RUN_DIR", temporary.resolve("run").toString()), true);
         run.create();
-        daemon = new DaemonState("d", ProcessId.current(), Path.of("/mnt/d"), "jnr", false, true, List.of());
+        daemon = new DaemonState(
+                "d", ProcessId.current(), Optional.empty(), Path.of("/mnt/d"), "jnr", false, true, List.of());
         server = new ControlServer(run.socket("d"), this::answer, e -> new RemoteException(e.getMessage(), 42));
     }
 

@@ -3,6 +3,7 @@ package io.ucow.cli.daemon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucow.store.CacheMode;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Images;
 import java.io.IOException;
@@ -22,7 +23,7 @@ class ImageSourceTest {
     Path temporary;
 
     private static MountSpec spec(List<Path> images, Optional<String> table) {
-        return new MountSpec("id", Path.of("/mnt/d"), false, "auto", true, images, table, "t");
+        return new MountSpec("id", Path.of("/mnt/d"), false, "auto", CacheMode.WRITEBACK, true, images, table, "t");
     }
 
     @ParameterizedTest

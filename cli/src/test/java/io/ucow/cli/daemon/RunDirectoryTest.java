@@ -34,6 +34,7 @@ class RunDirectoryTest {
         return new DaemonState(
                 "a-12345678",
                 process,
+                Optional.of(new ProcessId(7, 8)),
                 Path.of("/mnt/ä \"b\""),
                 "jnr",
                 true,

@@ -3,6 +3,7 @@ package io.ucow.cli.daemon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucow.store.CacheMode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,6 +48,7 @@ class StartedDaemonTest {
                         Path.of("/mnt"),
                         false,
                         "auto",
+                        CacheMode.WRITEBACK,
                         false,
                         List.of(Path.of("/vm1.cow")),
                         Optional.empty(),
@@ -92,7 +94,15 @@ class StartedDaemonTest {
     void withoutTheStartScriptThereIsNoDaemon() {
         assertThatThrownBy(() -> new DaemonLauncher(run)
                         .start(new MountSpec(
-                                "id", Path.of("/mnt"), false, "auto", false, List.of(), Optional.empty(), "")))
+                                "id",
+                                Path.of("/mnt"),
+                                false,
+                                "auto",
+                                CacheMode.WRITEBACK,
+                                false,
+                                List.of(),
+                                Optional.empty(),
+                                "")))
                 .hasMessageContaining("bin/ucow");
     }
 }

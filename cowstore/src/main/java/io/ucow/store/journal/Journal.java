@@ -1,9 +1,9 @@
 package io.ucow.store.journal;
 
-import io.ucow.store.BufferPool;
 import io.ucow.store.GracePeriod;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
+import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;

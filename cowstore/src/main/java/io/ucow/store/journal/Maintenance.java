@@ -5,22 +5,21 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * A store's background thread: runs its task when woken, and once more after a second of quiet while the task says that
- * something is left to do.
+ * something is left to do, or while it fails. Of failures in a row only the first is logged: a full disk stays full for
+ * long.
  *
  * <p>Threading: {@link #wake} may be called by anyone and does not wait. {@link #stop} returns when the thread has ended.
  */
 final class Maintenance {
-    private static final Logger LOG = LoggerFactory.getLogger(Maintenance.class);
     private static final long QUIET_MILLIS = 1000;
 
     /** The work. */
     interface Task {
         /**
-         * Does what there is to do.
+         * Does what there is to do. It must not throw anything but what is declared: the thread would end.
          *
          * @param idle true when nobody woke the thread
          * @return true to be called again after a second even if nobody wakes the thread
@@ -29,6 +28,7 @@ final class Maintenance {
     }
 
     private final Task task;
+    private final Logger log;
     private final Thread thread;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
@@ -37,8 +37,9 @@ final class Maintenance {
     // Guarded by lock.
     private boolean stopping;
 
-    Maintenance(Task task, String name) {
+    Maintenance(Task task, String name, Logger log) {
         this.task = task;
+        this.log = log;
         this.thread = new Thread(this::loop, "maintenance " + name);
         thread.setDaemon(true);
     }
@@ -83,6 +84,7 @@ final class Maintenance {
 
     private void loop() {
         boolean more = false;
+        boolean failing = false;
         while (true) {
             boolean idle;
             lock.lock();
@@ -101,17 +103,24 @@ final class Maintenance {
                 idle = !woken;
                 woken = false;
             } catch (InterruptedException e) {
-                LOG.warn("maintenance ends, it was interrupted thread={}", thread.getName());
+                log.warn("maintenance ends, it was interrupted thread={}", thread.getName());
                 return;
             } finally {
                 lock.unlock();
             }
             try {
                 more = task.run(idle);
+                if (failing) {
+                    log.info("maintenance succeeds again thread={}", thread.getName());
+                    failing = false;
+                }
             } catch (IOException e) {
                 // The request that needs this work meets the same error and reports it; a full disk may have room
                 // later.
-                LOG.warn("maintenance failed, will try again thread={}", thread.getName(), e);
+                if (!failing) {
+                    log.warn("maintenance failed, will try until it succeeds thread={}", thread.getName(), e);
+                    failing = true;
+                }
                 more = true;
             }
         }

@@ -68,7 +68,7 @@ final class Recovery implements AutoCloseable {
         this.name = file.name();
         this.problems = problems;
         this.fileSize = file.size();
-        this.superblock = readSuperblock();
+        this.superblock = readSuperblock(file);
         this.geometry = superblock.geometry();
         this.blocks = Blocks.finest(geometry.chunkShift());
         long largest = MAX_FILE_SLOTS << geometry.chunkShift();
@@ -164,7 +164,9 @@ final class Recovery implements AutoCloseable {
         return replayedRecords;
     }
 
-    private Superblock readSuperblock() throws IOException {
+    /** The superblock that counts. Throws as the constructor. */
+    static Superblock readSuperblock(PositionalFile file) throws IOException {
+        String name = file.name();
         ByteBuffer head =
                 ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         file.read(head, 0);

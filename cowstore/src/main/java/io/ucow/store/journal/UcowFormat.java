@@ -84,6 +84,11 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     @Override
+    public OriginReference origin(PositionalFile file, Path image) throws IOException {
+        return Recovery.readSuperblock(file).origin();
+    }
+
+    @Override
     public ExceptionStore open(PositionalFile file, Path image, StoreContext context) throws IOException {
         return UcowStore.open(file, image, context);
     }

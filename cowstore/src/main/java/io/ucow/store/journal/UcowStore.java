@@ -5,9 +5,9 @@ import io.ucow.store.DeviceStats;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
-import io.ucow.store.OriginReference;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.Zeros;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
@@ -76,7 +76,7 @@ final class UcowStore implements ExceptionStore {
 
     private final LongAdder checkpoints = new LongAdder();
 
-    /** The failed sync after which nothing may be reported durable; null while all is well. */
+    /** The failed sync, or the bug, after which nothing may be reported durable; null while all is well. */
     private volatile IOException failure;
 
     private final AtomicBoolean closed = new AtomicBoolean();
@@ -127,7 +127,7 @@ final class UcowStore implements ExceptionStore {
                 : new Journal(file, superblock, skipped, skipped, -1);
         this.coveredAtOpen = continuesSession ? recovery.covered() : 0;
         this.durable.set(journal.next() - journal.length());
-        this.maintenance = new Maintenance(this::maintain, image.toString());
+        this.maintenance = new Maintenance(this::maintain, image.toString(), LOG);
     }
 
     /**
@@ -195,11 +195,6 @@ final class UcowStore implements ExceptionStore {
     }
 
     @Override
-    public OriginReference origin() {
-        return superblock.origin();
-    }
-
-    @Override
     public long lookup(long chunk) {
         return table.lookup(chunk);
     }
@@ -234,7 +229,7 @@ final class UcowStore implements ExceptionStore {
             if (Errno.of(e) != Errno.EOPNOTSUPP) {
                 throw e;
             }
-            file.write(ByteBuffer.allocateDirect(lengthBytes), offset);
+            Zeros.write(file, offset, lengthBytes);
         }
     }
 
@@ -444,14 +439,23 @@ final class UcowStore implements ExceptionStore {
             return 0;
         }
         context.readers().await();
+        IOException failed = null;
         for (int i = 0; i < ready.length; ) {
             int run = 1;
             while (i + run < ready.length && ready[i + run] == ready[i] + run) {
                 run++;
             }
-            punch(ready[i], run);
+            try {
+                punch(ready[i], run);
+            } catch (IOException e) {
+                failed = e;
+            }
+            // Also where no hole could be punched: what a free slot holds does not matter.
             slots.free(ready[i], run);
             i += run;
+        }
+        if (failed != null) {
+            LOG.warn("space of free slots not given back image={}", image, failed);
         }
         return ready.length;
     }
@@ -471,14 +475,19 @@ final class UcowStore implements ExceptionStore {
         if (failure != null) {
             return false;
         }
-        if (journal.length() > journal.capacity() / 2) {
-            checkpoint(context.bootId());
+        try {
+            if (journal.length() > journal.capacity() / 2) {
+                checkpoint(context.bootId());
+            }
+            if (idle && !freed.isEmpty()) {
+                flush();
+            }
+            giveBack();
+            return !freed.isEmpty();
+        } catch (RuntimeException | Error e) {
+            // A bug, met half-way: nobody knows what of the map in memory still holds.
+            throw fail(new IOException(image + ": maintenance broke off", e));
         }
-        if (idle && !freed.isEmpty()) {
-            flush();
-        }
-        giveBack();
-        return !freed.isEmpty();
     }
 
     private IOException fail(IOException cause) {
@@ -492,7 +501,7 @@ final class UcowStore implements ExceptionStore {
     private void requireHealthy() throws IOException {
         IOException cause = failure;
         if (cause != null) {
-            throw new IOException(image + ": a flush failed earlier, changes are refused until it is reopened", cause);
+            throw new IOException(image + ": failed earlier, changes are refused until it is reopened", cause);
         }
     }
 

@@ -5,6 +5,7 @@ import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
+import io.ucow.store.OpenOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,25 +18,25 @@ import java.util.OptionalLong;
  * <p>Threading: may be used from any thread.
  */
 public final class ImageOpener implements TargetOpener {
-    private final boolean readOnly;
+    private final OpenOptions options;
     private final String format;
 
     /**
-     * @param readOnly true to open everything read-only; a store must then exist
+     * @param options for everything behind a table; what is opened read-only must exist
      * @param format the plug-in that makes stores
      */
-    public ImageOpener(boolean readOnly, String format) {
-        this.readOnly = readOnly;
+    public ImageOpener(OpenOptions options, String format) {
+        this.options = options;
         this.format = format;
     }
 
     @Override
     public BlockDevice openStore(StoreSpec spec) throws IOException {
-        if (!readOnly && Files.notExists(spec.store())) {
+        if (!options.readOnly() && Files.notExists(spec.store())) {
             Images.create(new CreateOptions(
                     spec.store(), spec.base(), OptionalLong.of(spec.sizeBytes()), spec.chunkBytes(), format));
         }
-        CowDevice device = Images.open(spec.store(), readOnly);
+        CowDevice device = Images.open(spec.store(), options);
         try {
             requireAgreement(spec, device.info());
             return device;
@@ -47,7 +48,7 @@ public final class ImageOpener implements TargetOpener {
 
     @Override
     public BlockDevice openLinear(Path device) throws IOException {
-        return LinearDevice.open(device, readOnly);
+        return LinearDevice.open(device, options);
     }
 
     /** @throws TableMismatchException if base or chunk size are not those of the table */

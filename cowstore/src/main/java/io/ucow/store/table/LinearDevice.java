@@ -1,7 +1,11 @@
 package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
+import io.ucow.store.CacheMode;
+import io.ucow.store.DirectIoUnavailableException;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.StoreInUseException;
+import io.ucow.store.Zeros;
 import io.ucow.store.format.Superblock;
 import io.ucow.sys.Errno;
 import io.ucow.sys.FileStatus;
@@ -25,8 +29,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 final class LinearDevice implements BlockDevice {
     /** Holes are punched in units of a page; what is left at either end is overwritten. */
     private static final int GRANULARITY = 4096;
-
-    private static final ByteBuffer ZEROS = ByteBuffer.allocateDirect(64 << 10);
 
     private final PositionalFile file;
     private final long sizeBytes;
@@ -56,17 +58,21 @@ final class LinearDevice implements BlockDevice {
      * Opens a file or block device.
      *
      * @throws StoreInUseException if it is open elsewhere; read-only openers do not disturb one another
+     * @throws DirectIoUnavailableException as {@link CacheMode#accessTo}
      * @throws TableMismatchException if it is neither a regular file nor a block device, or is a store
      */
-    static LinearDevice open(Path path, boolean readOnly) throws IOException {
-        NativeFile file = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
+    static LinearDevice open(Path path, OpenOptions options) throws IOException {
+        boolean readOnly = options.readOnly();
+        NativeFile opened = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
+        PositionalFile file = opened;
         try {
-            FileStatus status = file.status();
+            FileStatus status = opened.status();
             if (!status.isRegular() && !status.isBlockDevice()) {
                 throw new TableMismatchException(
                         path + " is neither a regular file nor a block device; name one in the linear target");
             }
-            requireNoStore(file);
+            requireNoStore(opened);
+            file = options.cache().accessTo(opened, readOnly);
             return new LinearDevice(file, readOnly, status.isRegular());
         } catch (IOException | RuntimeException e) {
             Backing.closeAfter(e, file);
@@ -101,8 +107,7 @@ final class LinearDevice implements BlockDevice {
         int wanted = dst.remaining();
         int done = file.read(dst, guestOffset);
         if (done < wanted) {
-            throw new IOException(file.name() + " ends at " + (guestOffset + done) + ", but had " + sizeBytes
-                    + " bytes when it was opened");
+            throw becameShorter(guestOffset + done);
         }
     }
 
@@ -126,32 +131,45 @@ final class LinearDevice implements BlockDevice {
         long firstPage = guestOffset + (-guestOffset & (GRANULARITY - 1));
         long lastPage = end & -GRANULARITY;
         if (firstPage >= lastPage) {
-            overwrite(guestOffset, end);
+            Zeros.write(file, guestOffset, lengthBytes);
         } else {
-            overwrite(guestOffset, firstPage);
-            punch(firstPage, lastPage);
-            overwrite(lastPage, end);
+            Zeros.write(file, guestOffset, firstPage - guestOffset);
+            punch(firstPage, lastPage - firstPage);
+            Zeros.write(file, lastPage, end - lastPage);
         }
     }
 
-    private void punch(long start, long end) throws IOException {
+    private void punch(long offset, long lengthBytes) throws IOException {
         try {
-            file.punchHole(start, end - start);
+            file.punchHole(offset, lengthBytes);
         } catch (NativeException e) {
             // EINVAL: a block device with sectors larger than a page. The others: a file system or disk without holes.
             switch (e.errno()) {
-                case Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOSYS, Errno.ENODEV -> overwrite(start, end);
+                case Errno.EINVAL, Errno.EOPNOTSUPP, Errno.ENOSYS, Errno.ENODEV ->
+                    Zeros.write(file, offset, lengthBytes);
                 default -> throw e;
             }
         }
     }
 
-    private void overwrite(long start, long end) throws IOException {
-        ByteBuffer zeros = ZEROS.duplicate();
-        for (long offset = start; offset < end; offset += zeros.capacity()) {
-            zeros.clear().limit((int) Math.min(zeros.capacity(), end - offset));
-            file.write(zeros, offset);
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        long found = file.seekData(Objects.checkIndex(guestOffset, sizeBytes));
+        long end = found == Long.MAX_VALUE ? file.size() : sizeBytes;
+        if (end < sizeBytes) {
+            throw becameShorter(end); // what was cut off is no hole
         }
+        return Math.min(sizeBytes, found);
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        return Math.min(sizeBytes, file.seekHole(Objects.checkIndex(guestOffset, sizeBytes)));
+    }
+
+    private IOException becameShorter(long end) {
+        return new IOException(
+                file.name() + " ends at " + end + ", but had " + sizeBytes + " bytes when it was opened");
     }
 
     @Override

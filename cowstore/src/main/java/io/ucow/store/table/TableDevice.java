@@ -159,6 +159,32 @@ public final class TableDevice implements BlockDevice {
         }
     }
 
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        long offset = Objects.checkIndex(guestOffset, sizeBytes());
+        for (int i = indexOf(offset); i < ends.length; i++) {
+            long found = devices[i].seekData(offset + shifts[i]) - shifts[i];
+            if (found < ends[i]) {
+                return found;
+            }
+            offset = ends[i];
+        }
+        return offset;
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        long offset = Objects.checkIndex(guestOffset, sizeBytes());
+        for (int i = indexOf(offset); i < ends.length; i++) {
+            long found = devices[i].seekHole(offset + shifts[i]) - shifts[i];
+            if (found < ends[i]) {
+                return found;
+            }
+            offset = ends[i];
+        }
+        return offset;
+    }
+
     /** Flushes everything behind the table, even what comes after a failure. */
     @Override
     public void flush() throws IOException {

@@ -1,6 +1,7 @@
 package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
+import io.ucow.store.OpenOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 
@@ -20,6 +21,6 @@ public interface TargetOpener {
 
     /** Opens the file or block device behind {@code linear} targets, all of it. */
     default BlockDevice openLinear(Path device) throws IOException {
-        return LinearDevice.open(device, false);
+        return LinearDevice.open(device, OpenOptions.of(false));
     }
 }

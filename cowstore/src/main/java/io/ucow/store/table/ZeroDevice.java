@@ -1,6 +1,7 @@
 package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
+import io.ucow.store.Zeros;
 import java.nio.ByteBuffer;
 import java.util.Objects;
 
@@ -10,7 +11,6 @@ import java.util.Objects;
  * <p>Threading: as {@link BlockDevice}; it holds nothing.
  */
 final class ZeroDevice implements BlockDevice {
-    private static final byte[] ZEROS = new byte[64 << 10];
     private static final int GRANULARITY = 4096;
 
     private final long sizeBytes;
@@ -32,9 +32,7 @@ final class ZeroDevice implements BlockDevice {
     @Override
     public void read(long guestOffset, ByteBuffer dst) {
         Objects.checkFromIndexSize(guestOffset, dst.remaining(), sizeBytes);
-        while (dst.hasRemaining()) {
-            dst.put(ZEROS, 0, Math.min(dst.remaining(), ZEROS.length));
-        }
+        Zeros.fill(dst);
     }
 
     @Override
@@ -51,6 +49,17 @@ final class ZeroDevice implements BlockDevice {
     @Override
     public void discard(long guestOffset, long lengthBytes) {
         Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes);
+    }
+
+    @Override
+    public long seekData(long guestOffset) {
+        Objects.checkIndex(guestOffset, sizeBytes);
+        return sizeBytes;
+    }
+
+    @Override
+    public long seekHole(long guestOffset) {
+        return Objects.checkIndex(guestOffset, sizeBytes);
     }
 
     @Override

@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
+import io.ucow.store.GracePeriod;
 import io.ucow.store.HookedFile;
 import io.ucow.store.HookedFile.Call;
 import io.ucow.store.Origin;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.TestDevices;
 import io.ucow.sys.Errno;
@@ -293,6 +295,65 @@ class FailingDiskTest {
             assertThat(letters(0, 1, 99)).isEqualTo("bbo");
             reopenAndCheck("bbb");
         }
+    }
+
+    @Test
+    void slotThatCannotBePunchedIsFreeLikeTheRest() throws IOException {
+        create(1024);
+        write(0, 5 * CHUNK, 'a');
+        device.flush();
+        long end = disk.size();
+        // Slots of chunks 0, 2 and 4: three runs.
+        for (int chunk = 0; chunk < 5; chunk += 2) {
+            device.discard((long) chunk * CHUNK, CHUNK);
+        }
+        AtomicInteger left = new AtomicInteger(1);
+        file.hook((call, offset, length) -> {
+            if (call == Call.PUNCH && left.getAndDecrement() > 0) {
+                throw new NativeException("fallocate", Errno.EIO);
+            }
+        });
+        // Not one more block, so that the freed slots are all there is.
+        disk.limitAllocationTo(disk.allocatedBytes());
+        write(10 * CHUNK, 3 * CHUNK, 'b');
+        assertThat(file.count(Call.PUNCH)).isGreaterThanOrEqualTo(3);
+        assertThat(disk.size()).isEqualTo(end);
+        assertThat(letters(0, 1, 2, 3, 4, 10, 11, 12)).isEqualTo("\0a\0a\0bbb");
+        disk.limitAllocationTo(Long.MAX_VALUE);
+        reopenAndCheck("\0a\0a\0ooooobbb");
+    }
+
+    /** What a bug in the maintenance thread left half done must not reach the disk. */
+    @Test
+    void bugInMaintenanceStopsTheStore() throws IOException {
+        create(1024);
+        device.close();
+        GracePeriod readers = new GracePeriod();
+        StoreContext context = new StoreContext(false, TestDevices.BOOT, readers, true);
+        device = TestDevices.over(FORMAT.open(file, Path.of("x"), context), TestDevices.origin(base), readers);
+        write(0, 2 * CHUNK, 'a');
+        file.hook((call, offset, length) -> {
+            if (call == Call.PUNCH) {
+                throw new IllegalStateException("a bug");
+            }
+        });
+        device.discard(0, CHUNK);
+        assertThatThrownBy(() -> {
+                    // The thread gives the slot back after this flush; then, and not before, changes are refused.
+                    device.flush();
+                    while (true) {
+                        write(CHUNK, 1, 'a');
+                    }
+                })
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("changes are refused until it is reopened")
+                .hasRootCauseMessage("a bug");
+        assertErrno(Errno.EIO, device::flush);
+        assertThat(letters(0, 1)).isEqualTo("\0a");
+        file.hook((call, offset, length) -> {});
+        assertErrno(Errno.EIO, device::close);
+        open(TestDevices.BOOT);
+        reopenAndCheck("\0a");
     }
 
     @Test

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Images;
+import io.ucow.store.OpenOptions;
 import io.ucow.sys.Errno;
 import java.io.IOException;
 import java.io.StringReader;
@@ -132,7 +133,7 @@ class ImageOpenerTest {
 
     private static TableDevice open(boolean readOnly, String text) throws IOException {
         List<DeviceTable> tables = TableParser.parse(new StringReader(text), "vm.table", "vm");
-        return TableDevices.open(tables, new ImageOpener(readOnly, CreateOptions.DEFAULT_FORMAT))
+        return TableDevices.open(tables, new ImageOpener(OpenOptions.of(readOnly), CreateOptions.DEFAULT_FORMAT))
                 .get("vm");
     }
 

@@ -2,7 +2,10 @@ package io.ucow.store.table;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
+import io.ucow.store.CacheMode;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.StoreInUseException;
 import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
@@ -22,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LinearDeviceTest {
@@ -39,9 +43,10 @@ class LinearDeviceTest {
         path = Files.write(directory.resolve("disk"), content);
     }
 
-    @Test
-    void readsAndWritesInPlace() throws IOException {
-        try (LinearDevice device = LinearDevice.open(path, false)) {
+    @ParameterizedTest
+    @EnumSource(CacheMode.class)
+    void readsAndWritesInPlace(CacheMode cache) throws IOException {
+        try (LinearDevice device = LinearDevice.open(path, new OpenOptions(false, cache))) {
             assertThat(device.sizeBytes()).isEqualTo(SIZE);
             assertThat(device.allocatedBytes()).isGreaterThanOrEqualTo(SIZE);
             device.write(
@@ -57,7 +62,7 @@ class LinearDeviceTest {
     @ParameterizedTest
     @CsvSource({"0, 300000", "4096, 8192", "1, 299999", "5000, 100", "4095, 2", "100, 4096", "8191, 200001", "7, 0"})
     void discardZeroesExactlyItsRange(int offset, int length) throws IOException {
-        try (LinearDevice device = LinearDevice.open(path, false)) {
+        try (LinearDevice device = LinearDevice.open(path, OpenOptions.of(false))) {
             device.discard(offset, length);
         }
         assertZeroed(offset, length);
@@ -82,7 +87,7 @@ class LinearDeviceTest {
 
     @Test
     void discardGivesStorageBack() throws IOException {
-        try (LinearDevice device = LinearDevice.open(path, false)) {
+        try (LinearDevice device = LinearDevice.open(path, OpenOptions.of(false))) {
             long before = device.allocatedBytes();
             device.discard(0, SIZE);
             assertThat(device.allocatedBytes()).isLessThan(before / 2);
@@ -101,8 +106,8 @@ class LinearDeviceTest {
 
     @Test
     void readOnlyRefusesChanges() throws IOException {
-        try (LinearDevice device = LinearDevice.open(path, true);
-                LinearDevice other = LinearDevice.open(path, true)) {
+        try (LinearDevice device = LinearDevice.open(path, OpenOptions.of(true));
+                LinearDevice other = LinearDevice.open(path, OpenOptions.of(true))) {
             assertThat(other.isReadOnly()).isTrue();
             assertThatThrownBy(() -> device.write(0, ByteBuffer.allocateDirect(1)))
                     .satisfies(t -> assertThat(Errno.of(t)).isEqualTo(Errno.EROFS));
@@ -112,27 +117,42 @@ class LinearDeviceTest {
 
     @Test
     void hasOneWriter() throws IOException {
-        LinearDevice device = LinearDevice.open(path, false);
-        assertThatThrownBy(() -> LinearDevice.open(path, true))
+        LinearDevice device = LinearDevice.open(path, OpenOptions.of(false));
+        assertThatThrownBy(() -> LinearDevice.open(path, OpenOptions.of(true)))
                 .isInstanceOf(StoreInUseException.class)
                 .hasMessage(path + " is in use by another device or process; detach that one first");
         device.close();
         device.close();
-        LinearDevice.open(path, false).close();
+        LinearDevice.open(path, OpenOptions.of(false)).close();
+    }
+
+    @Test
+    void holesAreThoseOfTheFile() throws IOException {
+        try (LinearDevice device = LinearDevice.open(path, OpenOptions.of(false))) {
+            assertThat(device.seekHole(0)).isEqualTo(SIZE);
+            device.discard(8192, SIZE - 8192);
+            assumeThat(device.seekHole(0)).as("the file system keeps holes").isEqualTo(8192);
+            // The last bytes are no whole page, so they are overwritten.
+            assertThat(device.seekData(8192)).isEqualTo(SIZE & -4096);
+            assertThatThrownBy(() -> device.seekData(SIZE)).isInstanceOf(IndexOutOfBoundsException.class);
+            assertThatThrownBy(() -> device.seekHole(SIZE)).isInstanceOf(IndexOutOfBoundsException.class);
+        }
     }
 
     @Test
     void fileThatShrankIsAnError() throws IOException {
-        try (LinearDevice device = LinearDevice.open(path, false)) {
+        try (LinearDevice device = LinearDevice.open(path, OpenOptions.of(false))) {
             Files.write(path, new byte[100]);
             assertThatThrownBy(() -> device.read(90, ByteBuffer.allocateDirect(20)))
+                    .hasMessage(path + " ends at 100, but had 300000 bytes when it was opened");
+            assertThatThrownBy(() -> device.seekData(200))
                     .hasMessage(path + " ends at 100, but had 300000 bytes when it was opened");
         }
     }
 
     @Test
     void onlyFilesAndBlockDevicesAreOpened() {
-        assertThatThrownBy(() -> LinearDevice.open(Path.of("/dev/null"), false))
+        assertThatThrownBy(() -> LinearDevice.open(Path.of("/dev/null"), OpenOptions.of(false)))
                 .isInstanceOf(TableMismatchException.class)
                 .hasMessage("/dev/null is neither a regular file nor a block device; name one in the linear target");
     }

@@ -68,6 +68,27 @@ final class MemoryDevice implements BlockDevice {
         writeZeroes(guestOffset, lengthBytes);
     }
 
+    /** Here a byte of zero is a hole. */
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        failIfTold();
+        int at = (int) guestOffset;
+        while (at < content.capacity() && content.get(at) == 0) {
+            at++;
+        }
+        return at;
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        failIfTold();
+        int at = (int) guestOffset;
+        while (at < content.capacity() && content.get(at) != 0) {
+            at++;
+        }
+        return at;
+    }
+
     @Override
     public void flush() throws IOException {
         flushes++;

@@ -78,6 +78,27 @@ class TableDeviceTest {
         }
     }
 
+    /** The parts behind tell bytes of zero for holes; so must the whole. */
+    @Test
+    void holesAreThoseOfWhatIsBehind() throws IOException {
+        TableDevice device = open();
+        int size = (int) device.sizeBytes();
+        device.discard(10 * SECTOR, 7 * SECTOR);
+        device.discard(35 * SECTOR + 100, 6 * SECTOR);
+        ByteBuffer content = ByteBuffer.allocateDirect(size);
+        device.read(0, content);
+        int data = size;
+        int hole = size;
+        for (int at = size - 1; at >= 0; at--) {
+            data = content.get(at) != 0 ? at : data;
+            hole = content.get(at) == 0 ? at : hole;
+            assertThat(device.seekData(at)).as("data from %d", at).isEqualTo(data);
+            assertThat(device.seekHole(at)).as("hole from %d", at).isEqualTo(hole);
+        }
+        assertThatThrownBy(() -> device.seekData(size)).isInstanceOf(IndexOutOfBoundsException.class);
+        assertThatThrownBy(() -> device.seekHole(-1)).isInstanceOf(IndexOutOfBoundsException.class);
+    }
+
     @Test
     void factsAreThoseOfWhatIsBehind() throws IOException {
         TableDevice device = open();

@@ -76,15 +76,12 @@ public final class JnrTransport implements Transport {
 
     @Override
     public Mount mount(Path directory, List<ImageFile> files, MountOptions options) throws IOException {
-        if (files.isEmpty() || files.stream().map(ImageFile::name).distinct().count() < files.size()) {
-            throw new IllegalArgumentException("a mount needs files, each with a name of its own: "
-                    + files.stream().map(ImageFile::name).toList());
-        }
+        Mount.requireDistinctNames(files);
         Path real = Mount.checkedDirectory(directory);
         var operations = new Operations(files, Libc.geteuid(), Libc.getegid());
         Pointer fuse = setUp(real, operations, options);
         var session = new Session(Library.INSTANCE, real, fuse, operations);
-        return Mount.answering(name(), real, files, session.start());
+        return Mount.answering(name(), real, files, session.start(), Optional.empty());
     }
 
     private static Pointer setUp(Path real, Operations operations, MountOptions options) throws IOException {

@@ -1,4 +1,4 @@
-package io.ucow.store;
+package io.ucow.sys;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -6,17 +6,23 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * Direct buffers of one size that threads borrow for the length of a call. It keeps a few; under an unusual crowd it
- * makes more and lets the surplus go.
+ * makes more and lets the surplus go. Each begins at a page, so that direct I/O takes it as it is.
  *
  * <p>Threading: lock-free; a borrowed buffer is the borrower's alone.
  */
 public final class BufferPool {
+    /** What every buffer's address is a multiple of, in bytes. */
+    public static final int ALIGNMENT = 4096;
+
+    /** Binary logarithm of the largest {@link #shared} buffers: 1 MiB, the longest request of any transport. */
+    static final int MAX_SHARED_SHIFT = 20;
+
     private static final int KEPT = 16;
-    private static final BufferPool[] CHUNKS = new BufferPool[Geometry.MAX_CHUNK_SHIFT + 1];
+    private static final BufferPool[] SHARED = new BufferPool[MAX_SHARED_SHIFT + 1];
 
     static {
-        for (int shift = Geometry.MIN_CHUNK_SHIFT; shift < CHUNKS.length; shift++) {
-            CHUNKS[shift] = new BufferPool(1 << shift);
+        for (int shift = 0; shift < SHARED.length; shift++) {
+            SHARED[shift] = new BufferPool(1 << shift);
         }
     }
 
@@ -28,9 +34,9 @@ public final class BufferPool {
         this.bytes = bytes;
     }
 
-    /** The pool of chunk-sized buffers that all devices with that chunk size share. */
-    static BufferPool ofChunks(int chunkShift) {
-        return CHUNKS[chunkShift];
+    /** The pool of buffers of {@code 1 << shift} bytes that everybody shares, {@code 0 <= shift <= 20}. */
+    public static BufferPool shared(int shift) {
+        return SHARED[shift];
     }
 
     /** A cleared little-endian buffer with undefined content. */
@@ -41,7 +47,7 @@ public final class BufferPool {
                 return buffer.clear();
             }
         }
-        return ByteBuffer.allocateDirect(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        return allocate(bytes);
     }
 
     /** Returns a buffer that {@link #take} gave. */
@@ -51,5 +57,12 @@ public final class BufferPool {
                 return;
             }
         }
+    }
+
+    /** A little-endian direct buffer of zeros that begins at a page, for its owner to keep. */
+    public static ByteBuffer allocate(int bytes) {
+        ByteBuffer slack = ByteBuffer.allocateDirect(bytes + ALIGNMENT - 1);
+        int skew = slack.alignmentOffset(0, ALIGNMENT);
+        return slack.slice(skew == 0 ? 0 : ALIGNMENT - skew, bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

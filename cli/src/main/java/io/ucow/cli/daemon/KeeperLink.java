@@ -1,0 +1,129 @@
+package io.ucow.cli.daemon;
+
+import com.grack.nanojson.JsonObject;
+import com.grack.nanojson.JsonWriter;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A daemon's line to its {@link Keeper}.
+ *
+ * <p>Threading: {@link #keep} or {@link #watch} first, by one thread; the rest by any.
+ */
+final class KeeperLink {
+    private static final Logger LOG = LoggerFactory.getLogger(KeeperLink.class);
+
+    private final BufferedReader in;
+    private final PrintStream out;
+    /** The answer to a request to be replaced, while there is one. */
+    private volatile CompletableFuture<Void> leave = new CompletableFuture<>();
+
+    private volatile boolean released;
+
+    /** What a daemon does about its keeper. */
+    interface Listener {
+        /** A successor waits for this process to end, which it does now. Does not return. */
+        void leave();
+
+        /** The keeper has died. */
+        void lost();
+    }
+
+    /** The line on standard input and output of a successor. */
+    KeeperLink(BufferedReader in, PrintStream out) {
+        this.in = in;
+        this.out = out;
+    }
+
+    private KeeperLink(InputStream in, PrintStream out) {
+        this(new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8)), out);
+    }
+
+    /** Starts a keeper, which waits to be given something. */
+    static KeeperLink launch() throws IOException {
+        Process process = DaemonLauncher.command(Keeper.VERB)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        return new KeeperLink(
+                process.getInputStream(), new PrintStream(process.getOutputStream(), false, StandardCharsets.UTF_8));
+    }
+
+    /**
+     * Hands the connection over; from now on this process may die.
+     *
+     * @return the keeper
+     * @throws IOException if it could not take it; then this process must not die
+     */
+    ProcessId keep(Keep what, Listener listener) throws IOException {
+        send(what.toJson());
+        ProcessId keeper = ProcessId.fromJson(Replies.read(in, item -> {}));
+        watch(listener);
+        return keeper;
+    }
+
+    /** Listens to the keeper from now on. */
+    void watch(Listener listener) {
+        Thread thread = new Thread(() -> listen(listener), "keeper");
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    private void listen(Listener listener) {
+        try {
+            for (String line = in.readLine(); line != null; line = in.readLine()) {
+                JsonObject message = Replies.parse(line);
+                if (message.getString("do", "").equals(Keeper.LEAVE)) {
+                    leave.complete(null);
+                    listener.leave();
+                } else {
+                    leave.completeExceptionally(new RemoteException(message.getString("error"), 1));
+                }
+            }
+        } catch (IOException e) {
+            LOG.debug("the line to the keeper broke", e);
+        }
+        leave.completeExceptionally(new IOException("the keeper has died"));
+        if (!released) {
+            listener.lost();
+        }
+    }
+
+    /**
+     * Has a successor started. Returns when it is ready to take over; this process ends then, as soon as requests on its
+     * control socket are answered.
+     *
+     * @throws IOException if there is none; this process goes on
+     */
+    void awaitSuccessor() throws IOException {
+        leave = new CompletableFuture<>();
+        send(Keeper.request(Keeper.REPLACE));
+        try {
+            leave.get();
+        } catch (ExecutionException e) {
+            throw new IOException(e.getCause().getMessage(), e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted while waiting for a successor", e);
+        }
+    }
+
+    /** Ends the keeper: nothing is to be kept any more. One that was given nothing ends, too. */
+    void release() {
+        released = true;
+        send(Keeper.request(Keeper.RELEASE));
+        out.close();
+    }
+
+    private void send(JsonObject message) {
+        out.print(JsonWriter.string(message) + '\n');
+        out.flush();
+    }
+}

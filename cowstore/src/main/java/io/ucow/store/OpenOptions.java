@@ -1,0 +1,21 @@
+package io.ucow.store;
+
+import java.util.Objects;
+
+/**
+ * How {@link Images#open} opens an image.
+ *
+ * @param readOnly true to change nothing at all, not even to recover on disk
+ * @param cache how base and store are read and written
+ */
+public record OpenOptions(boolean readOnly, CacheMode cache) {
+    /** @throws NullPointerException if {@code cache} is null */
+    public OpenOptions {
+        Objects.requireNonNull(cache);
+    }
+
+    /** The default cache mode, {@link CacheMode#WRITEBACK}. */
+    public static OpenOptions of(boolean readOnly) {
+        return new OpenOptions(readOnly, CacheMode.WRITEBACK);
+    }
+}

@@ -1,0 +1,137 @@
+package io.ucow.it.bench;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+
+/** The results as two tables, rates and latencies, with what is to be known of them below: ready for a README. */
+final class MarkdownReport {
+    private static final String NOTHING = "–";
+
+    private final Results results;
+    private final Map<String, String> skipped;
+    private final Target ucow;
+    private final StringBuilder text = new StringBuilder();
+
+    /** @param skipped targets that took no part, by name, and why */
+    MarkdownReport(Results results, Map<String, String> skipped) {
+        this.results = results;
+        this.skipped = skipped;
+        this.ucow = compared(results.targets()).orElse(null);
+    }
+
+    /** Whom the ratios are about: the last of ucow's transports in the columns' order. */
+    static Optional<Target> compared(List<Target> targets) {
+        return targets.stream()
+                .filter(target -> target.family() == Target.Family.UCOW)
+                .reduce((first, second) -> second);
+    }
+
+    /** The document. */
+    @Override
+    public String toString() {
+        text.setLength(0);
+        rates();
+        text.append('\n');
+        latencies();
+        notes();
+        return text.toString();
+    }
+
+    private void rates() {
+        List<String> heads = new ArrayList<>(List.of("job", "unit"));
+        results.targets().forEach(target -> heads.add(target.label() + (target.syncs() ? "" : " ¹")));
+        if (ucow != null) {
+            heads.add(ucow.label() + " / better QEMU");
+            heads.add(ucow.label() + " / native");
+            heads.add("p99 / QEMU's");
+        }
+        head(heads);
+        for (Metric metric : results.metrics()) {
+            List<String> cells =
+                    new ArrayList<>(List.of(metric.name(), metric.unit().label()));
+            for (Target target : results.targets()) {
+                cells.add(rate(metric, target));
+            }
+            if (ucow != null) {
+                Comparison comparison = Comparison.of(results, metric, ucow);
+                cells.add(ratio(comparison.qemu()));
+                cells.add(ratio(comparison.nativeLoop()));
+                cells.add(ratio(comparison.qemuP99()));
+            }
+            row(cells);
+        }
+    }
+
+    private void latencies() {
+        List<String> heads = new ArrayList<>(List.of("p50 / p99, µs"));
+        results.targets().forEach(target -> heads.add(target.label()));
+        head(heads);
+        for (Metric metric : results.metrics()) {
+            List<String> cells = new ArrayList<>(List.of(metric.name()));
+            boolean any = false;
+            for (Target target : results.targets()) {
+                OptionalDouble p50 = results.medianP50(metric, target);
+                OptionalDouble p99 = results.medianP99(metric, target);
+                any |= p50.isPresent();
+                cells.add(whole(p50) + " / " + whole(p99));
+            }
+            if (any) {
+                row(cells);
+            }
+        }
+    }
+
+    private void notes() {
+        text.append('\n');
+        if (results.targets().stream().anyMatch(target -> !target.syncs())) {
+            text.append(
+                    "¹ may acknowledge an fsync without one: compare its figures of jobs that sync with nothing.\n");
+        }
+        skipped.forEach((target, reason) -> text.append("Left out: ")
+                .append(target)
+                .append(", ")
+                .append(reason)
+                .append(".\n"));
+        for (Job job : results.jobs()) {
+            for (Target target : results.targets()) {
+                results.failure(job.name(), target)
+                        .ifPresent(reason -> text.append("Failed: ")
+                                .append(job.name())
+                                .append(" on ")
+                                .append(target.name())
+                                .append(": ")
+                                .append(reason.replace('\n', ' '))
+                                .append(".\n"));
+            }
+        }
+    }
+
+    private String rate(Metric metric, Target target) {
+        OptionalDouble median = results.medianRate(metric, target);
+        if (median.isEmpty()) {
+            return results.failure(metric.job(), target).isPresent() ? "failed" : NOTHING;
+        }
+        return whole(median);
+    }
+
+    private static String whole(OptionalDouble value) {
+        return value.isPresent() ? String.format(Locale.ROOT, "%.0f", value.getAsDouble()) : NOTHING;
+    }
+
+    private static String ratio(OptionalDouble value) {
+        return value.isPresent() ? String.format(Locale.ROOT, "%.2f", value.getAsDouble()) : NOTHING;
+    }
+
+    private void head(List<String> cells) {
+        row(cells);
+        text.append("|---".repeat(cells.size())).append("|\n");
+    }
+
+    private void row(List<String> cells) {
+        text.append("| ").append(String.join(" | ", cells)).append(" |\n");
+    }
+}

@@ -1,0 +1,165 @@
+package io.ucow.it.bench;
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * Runs the jobs. Within a round all targets go through one stage before any goes through the next; who is first changes
+ * from round to round. What fails on one target is noted, and the run goes on.
+ *
+ * <p>Threading: one thread.
+ */
+final class Runner {
+    /** A job of a fixed amount may be this slow before it is given up, whatever the target. */
+    private static final Duration FIXED_LIMIT = Duration.ofMinutes(3);
+
+    private static final int MIB = 1 << 20;
+
+    private final Scratch scratch;
+    private final List<Target> targets;
+    private final List<Job> jobs;
+    private final int seconds;
+    private final long sizeBytes;
+    private final Results results;
+    private final PrintStream progress;
+
+    /**
+     * @param jobs those asked for, in their order in {@link Job#ALL}
+     * @param seconds how long a timed job runs
+     * @param sizeBytes the base's size
+     * @param progress gets a line for each job
+     */
+    Runner(Scratch scratch, List<Target> targets, List<Job> jobs, int seconds, long sizeBytes, PrintStream progress) {
+        this.scratch = scratch;
+        this.targets = targets;
+        this.jobs = jobs;
+        this.seconds = seconds;
+        this.sizeBytes = sizeBytes;
+        this.results = new Results(targets, jobs);
+        this.progress = progress;
+    }
+
+    /** Runs everything {@code rounds} times. The base has been written. */
+    Results run(int rounds) throws IOException {
+        for (int round = 1; round <= rounds; round++) {
+            List<Target> order = new ArrayList<>(targets);
+            Collections.rotate(order, 1 - round);
+            for (Stage stage : Stage.values()) {
+                List<Job> selected =
+                        jobs.stream().filter(job -> job.stage() == stage).toList();
+                if (!selected.isEmpty()) {
+                    for (Target target : order) {
+                        runStage(stage, selected, target, round);
+                    }
+                }
+            }
+        }
+        return results;
+    }
+
+    private void runStage(Stage stage, List<Job> selected, Target target, int round) throws IOException {
+        scratch.settle();
+        List<Job> open = new ArrayList<>(selected);
+        try (Attachment attachment = target.attach(scratch)) {
+            if (stage == Stage.ALTERED && !selected.contains(Job.FILL)) {
+                fio(Job.FILL, attachment.device());
+            }
+            for (Job job : selected) {
+                runJob(job, attachment.device(), target, round);
+                open.remove(job);
+            }
+        } catch (IOException e) {
+            // Either there is no device, and no job has run; or it cannot be ended, and what has run counts.
+            open.forEach(job -> fail(job, target, round, e));
+            if (open.isEmpty()) {
+                progress.println("bench: " + target.name() + ": " + e.getMessage());
+            }
+        }
+    }
+
+    private void runJob(Job job, Path device, Target target, int round) throws IOException {
+        scratch.settle();
+        try {
+            if (job.equals(Job.BONNIE)) {
+                bonnie(device).forEach((metric, sample) -> add(metric, target, round, sample));
+            } else {
+                add(job.metrics().get(0), target, round, fio(job, device));
+            }
+        } catch (IOException e) {
+            fail(job, target, round, e);
+        }
+    }
+
+    private void add(Metric metric, Target target, int round, Sample sample) {
+        results.add(metric, target, round, sample);
+        progress.printf(
+                Locale.ROOT,
+                "round %d  %-12s  %-22s %10.0f %s%n",
+                round,
+                target.name(),
+                metric.name(),
+                sample.rate(),
+                metric.unit().label());
+    }
+
+    private void fail(Job job, Target target, int round, IOException reason) {
+        results.addFailure(job, target, reason.getMessage());
+        progress.printf("round %d  %-12s  %-22s failed: %s%n", round, target.name(), job.name(), reason.getMessage());
+    }
+
+    private Sample fio(Job job, Path device) throws IOException {
+        Path json = scratch.path("fio.json");
+        List<Object> arguments = new ArrayList<>(List.of(
+                "--name=" + job.name(),
+                "--filename=" + device,
+                "--direct=1",
+                "--ioengine=libaio",
+                "--output-format=json",
+                "--output=" + json));
+        arguments.addAll(job.options());
+        if (job.timed()) {
+            arguments.add("--time_based");
+            arguments.add("--runtime=" + seconds);
+        }
+        scratch.program("fio", arguments.toArray())
+                .within(FIXED_LIMIT.plusSeconds(seconds))
+                .run();
+        return FioOutput.parse(Files.readString(json), job.unit());
+    }
+
+    /**
+     * On an ext4 that does nothing in the background. Nothing is discarded either: after a discard QEMU's FUSE export (7.2)
+     * shows the base's old bytes where the kernel was promised zeros, and the file system is damaged before it is mounted.
+     */
+    private Map<Metric, Sample> bonnie(Path device) throws IOException {
+        scratch.program("mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", device)
+                .run();
+        Path dir = Files.createDirectory(scratch.path("mnt"));
+        try {
+            scratch.program("mount", device, dir).run();
+        } catch (IOException e) {
+            Files.delete(dir);
+            throw e;
+        }
+        try {
+            long mebibytes = sizeBytes / 4 * 3 / MIB;
+            // It wants twice the memory's size; told that there is less, it takes what fits the page cache.
+            String csv = scratch.program(
+                            "bonnie++", "-q", "-u", "root", "-d", dir, "-s", mebibytes, "-r", mebibytes / 2, "-n", 16)
+                    .within(FIXED_LIMIT)
+                    .run();
+            return BonnieCsv.parse(csv);
+        } finally {
+            scratch.program("umount", dir).run();
+            Files.delete(dir);
+        }
+    }
+}

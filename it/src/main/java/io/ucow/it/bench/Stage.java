@@ -1,0 +1,11 @@
+package io.ucow.it.bench;
+
+/** The state of the device that a job needs. Each stage gets a device of its own, fresh for each round and target. */
+enum Stage {
+    /** Nothing written yet: reads go to the base, each write is a first one. Jobs run in their order, reads first. */
+    UNALTERED,
+    /** Wholly written, by {@code fill-1m}, which is the first job of the stage and itself measured if it was asked for. */
+    ALTERED,
+    /** An ext4 made on it. */
+    FILE_SYSTEM
+}

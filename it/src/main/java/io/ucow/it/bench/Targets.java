@@ -1,0 +1,323 @@
+package io.ucow.it.bench;
+
+import com.grack.nanojson.JsonArray;
+import com.grack.nanojson.JsonObject;
+import com.grack.nanojson.JsonParser;
+import com.grack.nanojson.JsonParserException;
+import io.ucow.loop.LoopControl;
+import io.ucow.loop.LoopDevice;
+import io.ucow.loop.LoopOptions;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardWatchEventKinds;
+import java.nio.file.WatchService;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+
+/** ucow and its peers, in the order of the tables' columns. */
+final class Targets {
+    private Targets() {}
+
+    /** @param ucow {@code bin/ucow} */
+    static List<Target> all(Path ucow) {
+        return List.of(
+                new Native(),
+                new Qemu("qemu", "QEMU", ""),
+                new Qemu("qemu-ext", "QEMU extended_l2", ",extended_l2=on,cluster_size=128k"),
+                new Nbdkit(),
+                new Xmount(),
+                new Ucow("jnr", ucow),
+                new Ucow("direct", ucow));
+    }
+
+    private static Optional<String> missingProgram(String... programs) {
+        for (String program : programs) {
+            if (!Program.exists(program)) {
+                return Optional.of("there is no program " + program);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** Puts a loop device on {@code file}. */
+    private static void attachLoop(Attachment attachment, Path file, boolean directIo) throws IOException {
+        LoopDevice loop = LoopControl.attach(file, LoopOptions.defaults().withDirectIo(directIo));
+        attachment.onClose(loop::detach);
+        attachment.setDevice(loop.path());
+    }
+
+    private static void deleteOnClose(Attachment attachment, Path file) {
+        attachment.onClose(() -> Files.deleteIfExists(file));
+    }
+
+    /** A raw copy under a loop device with the kernel's defaults: no copy-on-write, nothing in user space. */
+    private record Native() implements Target {
+        @Override
+        public String name() {
+            return "native";
+        }
+
+        @Override
+        public String label() {
+            return "native";
+        }
+
+        @Override
+        public Family family() {
+            return Family.NATIVE;
+        }
+
+        @Override
+        public boolean syncs() {
+            return true;
+        }
+
+        @Override
+        public Optional<String> missing() {
+            return Optional.empty();
+        }
+
+        @Override
+        public Attachment attach(Scratch scratch) throws IOException {
+            Path copy = scratch.path("copy.img");
+            Attachment attachment = new Attachment();
+            deleteOnClose(attachment, copy);
+            scratch.program("cp", "--sparse=never", "--reflink=never", scratch.base(), copy)
+                    .run();
+            attachLoop(attachment, copy, false);
+            return attachment;
+        }
+    }
+
+    /** {@code qemu-storage-daemon}'s FUSE export of a qcow2 overlay. */
+    private record Qemu(String name, String label, String options) implements Target {
+        @Override
+        public Family family() {
+            return Family.QEMU;
+        }
+
+        @Override
+        public boolean syncs() {
+            return true;
+        }
+
+        @Override
+        public Optional<String> missing() {
+            return missingProgram("qemu-storage-daemon", "qemu-img");
+        }
+
+        @Override
+        public Attachment attach(Scratch scratch) throws IOException {
+            Path image = scratch.path("overlay.qcow2");
+            Path export = Files.createFile(scratch.path("qemu"));
+            Path pidFile = scratch.path("qemu.pid");
+            Attachment attachment = new Attachment();
+            deleteOnClose(attachment, export);
+            deleteOnClose(attachment, image);
+            scratch.program(
+                            "qemu-img",
+                            "create",
+                            "-q",
+                            "-f",
+                            "qcow2",
+                            "-o",
+                            "backing_file=" + scratch.base() + ",backing_fmt=raw" + options,
+                            image)
+                    .run();
+            scratch.program(
+                            "qemu-storage-daemon",
+                            "--daemonize",
+                            "--pidfile",
+                            pidFile,
+                            "--blockdev",
+                            "driver=file,node-name=file,filename=" + image,
+                            "--blockdev",
+                            "driver=qcow2,node-name=disk,file=file",
+                            "--export",
+                            "type=fuse,id=export,node-name=disk,writable=on,mountpoint=" + export)
+                    .run();
+            long pid = Long.parseLong(Files.readString(pidFile).strip());
+            attachment.onClose(() -> Scratch.endProcess(pid));
+            attachLoop(attachment, export, true);
+            return attachment;
+        }
+    }
+
+    /** {@code nbdkit}'s cow filter, which keeps changes in a temporary file, as a file through {@code nbdfuse}. */
+    private record Nbdkit() implements Target {
+        private static final long ALIVE_CHECK_MILLIS = 200;
+
+        @Override
+        public String name() {
+            return "nbdkit";
+        }
+
+        @Override
+        public String label() {
+            return "nbdkit cow";
+        }
+
+        @Override
+        public Family family() {
+            return Family.OTHER;
+        }
+
+        @Override
+        public boolean syncs() {
+            return false;
+        }
+
+        @Override
+        public Optional<String> missing() {
+            return missingProgram("nbdfuse", "nbdkit");
+        }
+
+        @Override
+        public Attachment attach(Scratch scratch) throws IOException {
+            Path export = Files.createFile(scratch.path("nbd"));
+            Path log = scratch.path("nbd.log");
+            Path ready = Files.createDirectory(scratch.path("nbd.ready"));
+            Path pidFile = ready.resolve("pid");
+            Attachment attachment = new Attachment();
+            deleteOnClose(attachment, export);
+            deleteOnClose(attachment, ready);
+            deleteOnClose(attachment, pidFile);
+            try (WatchService watch = ready.getFileSystem().newWatchService()) {
+                ready.register(watch, StandardWatchEventKinds.ENTRY_CREATE);
+                Process process = scratch.program(
+                                "nbdfuse",
+                                "-P",
+                                pidFile,
+                                export,
+                                "[",
+                                "nbdkit",
+                                "--exit-with-parent",
+                                "--filter=cow",
+                                "file",
+                                scratch.base(),
+                                "]")
+                        .with("TMPDIR", scratch.path("").toString())
+                        .start(log, log);
+                attachment.onClose(() -> Scratch.endProcess(process.pid()));
+                awaitFile(watch, process, log);
+            }
+            attachment.onClose(() -> scratch.program("umount", export).run());
+            attachLoop(attachment, export, true);
+            return attachment;
+        }
+
+        /** The pid file appears when the mount is there; the process may end instead. */
+        private static void awaitFile(WatchService watch, Process process, Path log) throws IOException {
+            try {
+                while (watch.poll(ALIVE_CHECK_MILLIS, TimeUnit.MILLISECONDS) == null) {
+                    if (!process.isAlive()) {
+                        throw new IOException(
+                                "nbdfuse ended: " + Files.readString(log).strip());
+                    }
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted while nbdfuse was starting", e);
+            }
+        }
+    }
+
+    /** {@code xmount} with its write cache, made for forensics. */
+    private record Xmount() implements Target {
+        @Override
+        public String name() {
+            return "xmount";
+        }
+
+        @Override
+        public String label() {
+            return "xmount";
+        }
+
+        @Override
+        public Family family() {
+            return Family.OTHER;
+        }
+
+        @Override
+        public boolean syncs() {
+            return false;
+        }
+
+        @Override
+        public Optional<String> missing() {
+            return missingProgram("xmount");
+        }
+
+        @Override
+        public Attachment attach(Scratch scratch) throws IOException {
+            Path dir = Files.createDirectory(scratch.path("xmount"));
+            Path cache = scratch.path("xmount.cache");
+            Attachment attachment = new Attachment();
+            deleteOnClose(attachment, dir);
+            deleteOnClose(attachment, cache);
+            // It goes to the background when it has mounted.
+            scratch.program("xmount", "--in", "raw", scratch.base(), "--out", "raw", "--cache", cache, dir)
+                    .run();
+            attachment.onClose(() -> scratch.program("umount", dir).run());
+            attachLoop(attachment, dir.resolve("base.dd"), true);
+            return attachment;
+        }
+    }
+
+    /** ucow itself, as a user runs it. */
+    private record Ucow(String transport, Path ucow) implements Target {
+        @Override
+        public String name() {
+            return "ucow-" + transport;
+        }
+
+        @Override
+        public String label() {
+            return "ucow `" + transport + "`";
+        }
+
+        @Override
+        public Family family() {
+            return Family.UCOW;
+        }
+
+        @Override
+        public boolean syncs() {
+            return true;
+        }
+
+        @Override
+        public Optional<String> missing() throws IOException {
+            try {
+                JsonArray plugins = JsonParser.array()
+                        .from(Program.of(ucow, "plugins", "--json").run());
+                for (Object plugin : plugins) {
+                    JsonObject row = (JsonObject) plugin;
+                    if (row.getString("kind").equals("transport")
+                            && row.getString("name").equals(transport)) {
+                        return row.getBoolean("usable") ? Optional.empty() : Optional.of(row.getString("description"));
+                    }
+                }
+                return Optional.of("ucow has no transport " + transport);
+            } catch (JsonParserException e) {
+                throw new IOException("'ucow plugins --json' is no JSON: " + e.getMessage(), e);
+            }
+        }
+
+        @Override
+        public Attachment attach(Scratch scratch) throws IOException {
+            Path image = scratch.path("disk.cow");
+            Attachment attachment = new Attachment();
+            deleteOnClose(attachment, image);
+            scratch.program(ucow, "create", "--base", scratch.base(), image).run();
+            String device = scratch.program(ucow, "attach", "--transport", transport, image)
+                    .run();
+            attachment.onClose(() -> scratch.program(ucow, "detach", image).run());
+            attachment.setDevice(Path.of(device.strip()));
+            return attachment;
+        }
+    }
+}
