@@ -2,6 +2,7 @@ package io.ucow.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.store.CreateOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -116,7 +117,7 @@ class SecondOpenIT {
     void openImageTellsOfItself() throws Exception {
         MountedImage mounted = home.mount(image);
         try (DirectFile device = DirectFile.open(mounted.file())) {
-            device.write(1 << 20, new byte[DirectFile.BLOCK]);
+            device.write(1 << 20, new byte[CreateOptions.DEFAULT_CHUNK_BYTES]);
         }
 
         for (Path name : new Path[] {image, mounted.file()}) {

@@ -2,6 +2,7 @@ package io.ucow.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.store.CreateOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class TableIT {
     private static final int MIB = 1 << 20;
     private static final int SECTORS_PER_MIB = MIB / 512;
+    private static final int CHUNK = CreateOptions.DEFAULT_CHUNK_BYTES;
     private static final int USAGE = 2;
 
     @RegisterExtension
@@ -93,8 +95,8 @@ class TableIT {
         Path dir = Files.createDirectory(home.path("dir"));
         home.ucow("mount", "--table", "-", dir).reading(table).succeed();
         Path disk = dir.resolve("disk");
-        byte[] low = write(disk, MIB);
-        byte[] high = write(disk, 4 * MIB);
+        byte[] low = writeChunk(disk, MIB);
+        byte[] high = writeChunk(disk, 4 * MIB);
         String printed = home.ucow("table", disk).succeed().stdout();
         home.ucow("unmount", dir).succeed();
 
@@ -104,8 +106,8 @@ class TableIT {
                 .isEqualTo(2);
         assertThat(printed.lines().filter(l -> l.contains(" linear " + store))).hasSize(2);
         home.ucow("mount", "--table", "-", dir).reading(table).succeed();
-        assertThat(read(disk, MIB)).isEqualTo(low);
-        assertThat(read(disk, 4 * MIB)).isEqualTo(high);
+        assertThat(readChunk(disk, MIB)).isEqualTo(low);
+        assertThat(readChunk(disk, 4 * MIB)).isEqualTo(high);
     }
 
     /** The printed table names the altered runs inside the store; mounted, it is the same disk. */
@@ -113,10 +115,12 @@ class TableIT {
     void printedTableIsTheSameDevice() throws Exception {
         Path image = home.create("vm.cow", base);
         MountedImage mounted = home.mount(image);
-        write(mounted.file(), 0);
-        write(mounted.file(), 3 * MIB);
-        write(mounted.file(), 3 * MIB + (32 << 10));
-        write(mounted.file(), 8 * MIB - DirectFile.BLOCK);
+        writeChunk(mounted.file(), 0);
+        writeChunk(mounted.file(), 3 * MIB);
+        writeChunk(mounted.file(), 3 * MIB + CHUNK);
+        // Altered in part: this chunk stays with the cow target.
+        write(mounted.file(), 5 * MIB);
+        writeChunk(mounted.file(), 8 * MIB - CHUNK);
         Path copy = Files.copy(mounted.file(), home.path("copy"));
         String table = home.ucow("table", mounted.file()).succeed().stdout();
         mounted.unmount();
@@ -182,7 +186,15 @@ class TableIT {
     }
 
     private static byte[] write(Path file, long offset) throws IOException {
-        byte[] bytes = new byte[DirectFile.BLOCK];
+        return write(file, offset, DirectFile.BLOCK);
+    }
+
+    private static byte[] writeChunk(Path file, long offset) throws IOException {
+        return write(file, offset, CHUNK);
+    }
+
+    private static byte[] write(Path file, long offset, int length) throws IOException {
+        byte[] bytes = new byte[length];
         new java.util.Random(offset).nextBytes(bytes);
         try (DirectFile out = DirectFile.open(file)) {
             out.write(offset, bytes);
@@ -191,8 +203,16 @@ class TableIT {
     }
 
     private static byte[] read(Path file, long offset) throws IOException {
+        return read(file, offset, DirectFile.BLOCK);
+    }
+
+    private static byte[] readChunk(Path file, long offset) throws IOException {
+        return read(file, offset, CHUNK);
+    }
+
+    private static byte[] read(Path file, long offset, int length) throws IOException {
         try (DirectFile in = DirectFile.open(file)) {
-            return in.read(offset, DirectFile.BLOCK);
+            return in.read(offset, length);
         }
     }
 }
