@@ -188,8 +188,7 @@ class ScaleIT {
                 slots = SlotRun.slot(run) + SlotRun.count(run);
                 chunk += SlotRun.count(run);
             }
-            Tool.of("truncate", "-s", slots * 4096, image)
-                    .succeed();
+            Tool.of("truncate", "-s", slots * 4096, image).succeed();
         }
     }
 
