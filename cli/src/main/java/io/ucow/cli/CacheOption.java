@@ -9,6 +9,7 @@ final class CacheOption {
             names = "--cache",
             paramLabel = "MODE",
             defaultValue = "writeback",
+            converter = CacheModeConverter.class,
             description = {
                 "As in QEMU: none bypasses the page cache for base and store (O_DIRECT);"
                         + " writethrough makes each write durable before it is acknowledged;"

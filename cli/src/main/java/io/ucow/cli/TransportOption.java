@@ -1,5 +1,6 @@
 package io.ucow.cli;
 
+import io.ucow.fuse.Transport;
 import picocli.CommandLine.Option;
 
 /** {@code --transport}, for the verbs that mount. */
@@ -7,8 +8,10 @@ final class TransportOption {
     @Option(
             names = "--transport",
             paramLabel = "NAME",
-            defaultValue = "auto",
-            description =
-                    "How to talk to the kernel: auto, or one that 'ucow plugins' lists. Default: ${DEFAULT-VALUE}.")
+            defaultValue = "${env:UCOW_TRANSPORT:-" + Transport.AUTO + "}",
+            description = {
+                "How to talk to the kernel: auto, or one that 'ucow plugins' lists.",
+                "Default: what the environment variable UCOW_TRANSPORT says, else auto; now ${DEFAULT-VALUE}."
+            })
     String name;
 }

@@ -59,7 +59,6 @@ public final class UcowCli implements Runnable {
     /** A command line that reports as {@link ErrorLine} and {@link ExitCodes} say. */
     static CommandLine commandLine() {
         return new CommandLine(new UcowCli())
-                .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler(UcowCli::onUsageError)
                 .setExecutionExceptionHandler(UcowCli::onFailure);
     }

@@ -55,6 +55,13 @@ class UcowCliTest {
                 Arguments.of(2, "DIR", List.of("mount")),
                 Arguments.of(2, "name at least one IMAGE", List.of("mount", "d")),
                 Arguments.of(2, "--table takes no IMAGE", List.of("mount", "--table", "t", "a", "d")),
+                Arguments.of(
+                        2,
+                        "'unsafe' is no cache mode; there are none, writethrough, writeback",
+                        List.of("mount", "--cache", "unsafe", "a", "d")),
+                Arguments.of(2, "there are none, writethrough, writeback", List.of("attach", "--cache", "", "a")),
+                Arguments.of(2, "IMAGE|DIR", List.of("restart")),
+                Arguments.of(2, "'b'", List.of("restart", "a", "b")),
                 Arguments.of(2, "DIR", List.of("unmount")),
                 Arguments.of(2, "IMAGE", List.of("attach")),
                 Arguments.of(2, "'x' is not an int", List.of("attach", "--sector-size", "x", "a")),
@@ -80,15 +87,16 @@ class UcowCliTest {
 
     @Test
     void everyVerbExplainsItself() {
-        for (String verb : UcowCli.commandLine().getSubcommands().keySet()) {
-            if (!verb.equals("daemon")) {
+        for (CommandLine command : UcowCli.commandLine().getSubcommands().values()) {
+            String verb = command.getCommandName();
+            if (!command.getCommandSpec().usageMessage().hidden()) {
                 assertThat(ucow(verb, "--help")).as(verb).isZero();
                 assertThat(out.toString()).contains("ucow ").contains("--help");
                 assertThat(err.toString()).isEmpty();
             }
         }
         assertThat(ucow("--help")).isZero();
-        assertThat(out.toString()).contains("\n  attach ").doesNotContain("\n  daemon ");
+        assertThat(out.toString()).contains("\n  attach ").doesNotContain("\n  daemon ", "\n  keeper ");
         assertThat(ucow("--version")).isZero();
         assertThat(out.toString()).startsWith("ucow ");
     }

@@ -53,8 +53,6 @@ public final class Libc {
 
     /** Source: {@code include/uapi/linux/prctl.h}. */
     private static final int PR_SET_IO_FLUSHER = 57;
-    /** Source: {@code include/uapi/asm-generic/mman.h}. */
-    private static final int MCL_CURRENT = 1, MCL_FUTURE = 2, MCL_ONFAULT = 4;
 
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
@@ -119,8 +117,6 @@ public final class Libc {
         int madvise(long address, @size_t long length, int advice);
 
         int mlock(long address, @size_t long length);
-
-        int mlockall(int flags);
 
         int prctl(int option, long first, long second, long third, long fourth);
 
@@ -330,16 +326,6 @@ public final class Libc {
             throw new NativeException("mlock of " + bytes + " bytes", errno);
         }
         return address;
-    }
-
-    /**
-     * {@code mlockall}: keeps every page of this process in memory once it has been touched, so that none must be
-     * fetched from a disk that this process itself may serve.
-     *
-     * @return 0 or {@code -errno}: {@code EPERM} and {@code ENOMEM} at the limit of locked memory
-     */
-    public static int lockPagesOnceTouched() {
-        return result(CALLS.mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
     }
 
     /**

@@ -8,16 +8,18 @@ import java.util.List;
 import java.util.Objects;
 
 /** A device in a byte array that notes what it was asked and fails on demand. */
-final class MemoryDevice implements BlockDevice {
-    static final int GRANULARITY = 4096;
+public final class MemoryDevice implements BlockDevice {
+    public static final int GRANULARITY = 4096;
 
-    final byte[] bytes;
-    final List<String> calls = new ArrayList<>();
-    boolean readOnly;
+    public final byte[] bytes;
+    public final List<String> calls = new ArrayList<>();
+    public boolean readOnly;
+    /** Notes nothing while set, and then allocates nothing. */
+    public boolean quiet;
     /** Thrown by every request while set; an {@link IOException}, a {@link RuntimeException} or an {@link Error}. */
-    Throwable failure;
+    public Throwable failure;
 
-    MemoryDevice(int sizeBytes) {
+    public MemoryDevice(int sizeBytes) {
         bytes = new byte[sizeBytes];
     }
 
@@ -90,7 +92,9 @@ final class MemoryDevice implements BlockDevice {
     private void note(String call, long guestOffset, long lengthBytes) throws IOException {
         fail();
         Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes());
-        calls.add(call + " " + guestOffset + "+" + lengthBytes);
+        if (!quiet) {
+            calls.add(call + " " + guestOffset + "+" + lengthBytes);
+        }
     }
 
     private void fail() throws IOException {

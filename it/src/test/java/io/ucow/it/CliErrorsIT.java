@@ -30,6 +30,7 @@ class CliErrorsIT {
     private static final int CORRUPT = 16;
     private static final int UNSUPPORTED = 17;
     private static final int WRONG_KIND = 18;
+    private static final int ENVIRONMENT = 19;
     private static final int CHECK_IMPOSSIBLE = 1;
     private static final int CHECK_CORRUPT = 2;
 
@@ -78,6 +79,7 @@ class CliErrorsIT {
         mistake(USAGE, "name at least one IMAGE", "mount", "vm.cow");
         mistake(USAGE, "--table takes no IMAGE", "mount", "--table", "table", "vm.cow", "dir");
         mistake(USAGE, "smoke", "mount", "--transport", "smoke", "vm.cow", "dir");
+        mistake(USAGE, "none, writethrough, writeback", "mount", "--cache", "unsafe", "vm.cow", "dir");
         mistake(USAGE, "empty.table", "mount", "--table", "empty.table", "dir");
         mistake(USAGE, "table line 1", "mount", "--table", "table", "dir");
         mistake(NOT_FOUND, "nowhere", "mount", "--table", "nowhere", "dir");
@@ -102,6 +104,8 @@ class CliErrorsIT {
         mistake(USAGE, "", "attach", "vm.cow", "other.cow");
         mistake(USAGE, "sector", "attach", "--sector-size", "100", "vm.cow");
         mistake(USAGE, "'many'", "attach", "--sector-size", "many", "vm.cow");
+        mistake(USAGE, "none, writethrough, writeback", "attach", "--cache", "", "vm.cow");
+        mistake(USAGE, "smoke", "attach", "--transport", "smoke", "vm.cow");
         mistake(NOT_FOUND, "no such image", "attach", "nowhere.cow");
         mistake(UNSUPPORTED, "is not an image", "attach", "base");
         mistake(CORRUPT, "damaged.cow", "attach", "damaged.cow");
@@ -111,6 +115,12 @@ class CliErrorsIT {
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "nowhere.cow");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "/dev/loop7777");
+
+        mistake(USAGE, "IMAGE|DIR", "restart");
+        mistake(USAGE, "'other.cow'", "restart", "vm.cow", "other.cow");
+        mistake(NOT_FOUND, "not mounted or attached", "restart", "vm.cow");
+        mistake(NOT_FOUND, "not mounted or attached", "restart", "dir");
+        mistake(NOT_FOUND, "not mounted or attached", "restart", "nowhere");
 
         mistake(USAGE, "", "list", "everything");
         mistake(USAGE, "'--yaml'", "list", "--yaml");
@@ -135,6 +145,9 @@ class CliErrorsIT {
         // With something mounted and attached, in use.
         Path mounted = home.mount("mounted.cow").dir();
         Path device = home.attach("attached.cow");
+        Path unkept = home.mount("--transport", "jnr", "unkept.cow").dir();
+        mistake(ENVIRONMENT, "cannot be restarted while in use", "restart", unkept);
+        mistake(ENVIRONMENT, "unmount or detach it", "restart", "unkept.cow");
         mistake(BUSY, "already mounted at " + mounted, "mount", "mounted.cow", "dir");
         mistake(BUSY, "serves mounted there; choose another directory", "mount", "vm.cow", mounted);
         mistake(BUSY, "already mounted at " + mounted, "attach", "mounted.cow");
@@ -181,7 +194,7 @@ class CliErrorsIT {
         Files.createFile(home.path("empty"));
         Files.createFile(home.path("empty.table"));
         Files.writeString(home.path("table"), "0 8 nonsense\n");
-        for (String image : List.of("vm", "other", "sub/vm", "mounted", "attached", "damaged")) {
+        for (String image : List.of("vm", "other", "sub/vm", "mounted", "attached", "unkept", "damaged")) {
             home.create(image + ".cow", base);
         }
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")

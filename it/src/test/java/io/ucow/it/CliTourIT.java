@@ -79,7 +79,8 @@ class CliTourIT {
                         mounted.dir().resolve("vm").toString(),
                         mounted.dir().resolve("vm2").toString());
         JsonObject row = home.list().get(0);
-        assertThat(row.keySet()).containsExactlyInAnyOrder("image", "pid", "dir", "file", "loop", "transport", "state");
+        assertThat(row.keySet())
+                .containsExactlyInAnyOrder("image", "pid", "dir", "file", "loop", "transport", "keeper", "state");
         assertThat(row.getString("state")).isEqualTo("running");
         assertThat(ProcessHandle.of(row.getLong("pid"))).isPresent();
         assertThat(home.ucow("list").succeed().stdout()).contains(image.toString(), "running");
@@ -188,14 +189,16 @@ class CliTourIT {
                 .contains("ucow");
         assertThat(plugins)
                 .filteredOn(p -> p.getString("kind").equals("transport"))
-                .anyMatch(p -> p.getBoolean("usable"));
+                .anyMatch(p -> p.getBoolean("usable"))
+                .extracting(p -> p.getString("name"))
+                .containsExactly("direct", "jnr");
     }
 
     @Test
     void helpIsOnStandardOutput() throws Exception {
         assertThat(home.ucow("--help").succeed().stdout()).contains("create", "plugins");
-        for (String verb :
-                List.of("create mount unmount attach detach list status info map table check plugins".split(" ", -1))) {
+        for (String verb : List.of(
+                "create mount unmount attach detach restart list status info map table check plugins".split(" ", -1))) {
             assertThat(home.ucow(verb, "--help").succeed().stdout()).contains("ucow " + verb);
         }
         assertThat(home.ucow("--version").succeed().stdout()).isNotBlank();

@@ -39,7 +39,7 @@ record MountedImage(UcowHome home, Path dir, long pid, List<Path> files) {
         home.ucow("unmount", dir).succeed();
     }
 
-    /** Kills the daemon with {@code SIGKILL}; on return it is dead, and the mount with it. */
+    /** Kills the daemon and its keeper with {@code SIGKILL}; on return they are dead, and the mount with them. */
     void kill() throws IOException {
         home.kill(pid);
     }

@@ -3,6 +3,7 @@ package io.ucow.it;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import io.ucow.fuse.Transport;
 import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
@@ -43,9 +44,40 @@ final class Requirements {
 
     private Requirements() {}
 
-    /** Somebody can mount through FUSE here, with root's rights or a user's. */
+    /**
+     * Somebody can mount through FUSE here, with root's rights or a user's. Where {@code UCOW_TRANSPORT} names a
+     * transport, that one can.
+     */
     static void fuse() {
         requireOpens(Capability.FUSE, Path.of("/dev/fuse"));
+        Transport.all().stream()
+                .filter(t -> t.name().equals(transport()))
+                .findFirst()
+                .flatMap(Transport::unusableBecause)
+                .ifPresent(reason -> missing(Capability.FUSE, transport() + ": " + reason));
+    }
+
+    /** What {@code bin/ucow} mounts with when it is not told otherwise. */
+    static String transport() {
+        return System.getenv().getOrDefault("UCOW_TRANSPORT", Transport.AUTO);
+    }
+
+    /** What is mounted outlives its daemon: transport {@code direct}, and a kernel that sends requests again. */
+    static void survival() throws IOException {
+        fuse();
+        if (transport().equals("jnr")) {
+            abort("mounts of transport jnr end with their daemon");
+        }
+        String[] release =
+                Files.readString(Path.of("/proc/sys/kernel/osrelease")).split("[^0-9]", -1);
+        int major = Integer.parseInt(release[0]);
+        int minor = Integer.parseInt(release[1]);
+        if (major < 6 || (major == 6 && minor < 9)) {
+            missing(Capability.KERNEL, "Linux " + major + "." + minor + " sends no requests again, 6.9 does");
+        }
+        if (Libc.geteuid() != 0) {
+            missing(Capability.FUSE, "transport direct takes root");
+        }
     }
 
     /** Loop devices exist, and we may attach them. */

@@ -55,8 +55,8 @@ class ScaleIT {
         openedMemory(small); // loads classes and native code
 
         long memory = openedMemory(large);
-        long difference = residentKilobytes(home.mount(large).pid(), "VmRSS")
-                - residentKilobytes(home.mount(small).pid(), "VmRSS");
+        long difference = UcowHome.residentKilobytes(home.mount(large).pid(), "VmRSS")
+                - UcowHome.residentKilobytes(home.mount(small).pid(), "VmRSS");
 
         System.out.printf(
                 "ScaleIT 1 TiB unaltered: %d KiB of new memory, daemon's VmRSS %+d KiB against 1 GiB%n",
@@ -84,7 +84,7 @@ class ScaleIT {
                     .getObject(0)
                     .getLong("alteredChunks");
             long daemon = home.daemonOf(image);
-            resident = residentKilobytes(daemon, "VmRSS");
+            resident = UcowHome.residentKilobytes(daemon, "VmRSS");
             home.kill(daemon);
             againMillis = Math.min(againMillis, millisToMount(image, dir));
             home.ucow("unmount", dir).succeed();
@@ -135,8 +135,8 @@ class ScaleIT {
                 }
             }
         }
-        long resident = residentKilobytes(mounted.pid(), "VmRSS");
-        long peak = residentKilobytes(mounted.pid(), "VmHWM");
+        long resident = UcowHome.residentKilobytes(mounted.pid(), "VmRSS");
+        long peak = UcowHome.residentKilobytes(mounted.pid(), "VmHWM");
         System.out.printf("ScaleIT %d devices, one daemon: VmRSS %d KiB, VmHWM %d KiB%n", DEVICES, resident, peak);
         assertThat(peak).isLessThan(512 << 10);
     }
@@ -247,14 +247,5 @@ class ScaleIT {
             }
         }
         return resident;
-    }
-
-    private static long residentKilobytes(long pid, String field) throws IOException {
-        for (String line : Files.readAllLines(Path.of("/proc", Long.toString(pid), "status"))) {
-            if (line.startsWith(field + ":")) {
-                return Long.parseLong(line.replaceAll("[^0-9]", ""));
-            }
-        }
-        throw new AssertionError("no " + field);
     }
 }

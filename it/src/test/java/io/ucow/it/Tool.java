@@ -238,7 +238,8 @@ final class Tool {
             deleteAll(files);
         }
 
-        private boolean hasEndedWithin(Duration time) throws IOException {
+        /** Waits for its end, but no longer than {@code time}. @return whether it has ended */
+        boolean hasEndedWithin(Duration time) throws IOException {
             try {
                 return process.waitFor(time.toMillis(), TimeUnit.MILLISECONDS);
             } catch (InterruptedException e) {

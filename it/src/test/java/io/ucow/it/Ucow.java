@@ -5,7 +5,8 @@ import java.nio.file.Path;
 
 /** {@code bin/ucow} as a user runs it: {@code Ucow.command("create", "--base", base, image).succeed()}. */
 final class Ucow {
-    private static final Path BIN =
+    /** {@code bin/ucow} of the build that is tested. */
+    static final Path BIN =
             Path.of(System.getProperty("ucow.bin", "../bin/ucow")).normalize();
 
     private Ucow() {}

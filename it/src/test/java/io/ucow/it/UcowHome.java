@@ -19,6 +19,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.extension.AfterEachCallback;
 import org.junit.jupiter.api.extension.BeforeEachCallback;
@@ -42,6 +43,9 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 final class UcowHome implements BeforeEachCallback, AfterEachCallback {
     private static final String RUN_DIRECTORY = "UCOW_RUN_DIR";
     private static final Duration CLEANING_LIMIT = Duration.ofSeconds(15);
+    /** For a successor that fails time and again, and for a busy machine. */
+    private static final Duration CHANGE_LIMIT = Duration.ofSeconds(60);
+
     private static final int MIB = 1 << 20;
 
     private Path root;
@@ -170,34 +174,71 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         return objects(ucow(verb, "--json", target).succeed().stdout());
     }
 
-    /** The process that serves {@code image}. */
-    long daemonOf(Path image) throws IOException {
+    /** What {@code ucow list} has for {@code image}. */
+    JsonObject rowOf(Path image) throws IOException {
         return list().stream()
                 .filter(row -> image.toString().equals(row.getString("image")))
                 .findFirst()
-                .orElseThrow(() -> new AssertionError(image + " is not served"))
-                .getLong("pid");
+                .orElseThrow(() -> new AssertionError(image + " is not served"));
     }
 
-    /** Kills a process of this home with {@code SIGKILL}; on return it is dead. */
-    void kill(long pid) throws IOException {
-        if (!processes().contains(pid)) {
-            throw new AssertionError("process " + pid + " is not of " + root);
+    /** The process that serves {@code image}. */
+    long daemonOf(Path image) throws IOException {
+        return rowOf(image).getLong("pid");
+    }
+
+    /** What {@code ucow list} has for {@code image} once that is as it is wanted. */
+    JsonObject awaitRow(Path image, Predicate<JsonObject> wanted) throws IOException {
+        long deadline = System.nanoTime() + CHANGE_LIMIT.toNanos();
+        while (true) {
+            JsonObject row = rowOf(image);
+            if (wanted.test(row)) {
+                return row;
+            }
+            assertThat(System.nanoTime()).as("%s", row).isLessThan(deadline);
         }
-        noteLog(pid);
-        ProcessHandle.of(pid).ifPresent(ProcessHandle::destroyForcibly);
-        Libc.awaitExit(pid);
     }
 
-    private void noteLog(long pid) throws IOException {
+    /**
+     * Kills a daemon of this home with {@code SIGKILL}, so that nobody takes its place; on return it is dead, and its
+     * mount with it.
+     */
+    void kill(long daemon) throws IOException {
+        JsonObject state = stateOf(daemon);
+        logsOfKilled.add(runDirectory().resolve(state.getString("id") + ".log"));
+        if (state.isNull("keeper")) {
+            killOnly(daemon);
+        } else {
+            // The keeper first, for it would start another daemon; at once the daemon, for it would start another
+            // keeper.
+            killOnly(state.getObject("keeper").getLong("pid"), daemon);
+        }
+    }
+
+    /** Kills processes of this home with {@code SIGKILL}, one right after the other; on return they are dead. */
+    void killOnly(long... pids) throws IOException {
+        List<Long> ours = processes();
+        List<ProcessHandle> handles = new ArrayList<>();
+        for (long pid : pids) {
+            assertThat(ours).as("processes of %s", root).contains(pid);
+            ProcessHandle.of(pid).ifPresent(handles::add);
+        }
+        handles.forEach(ProcessHandle::destroyForcibly);
+        for (long pid : pids) {
+            Libc.awaitExit(pid);
+        }
+    }
+
+    private JsonObject stateOf(long daemon) throws IOException {
         try (DirectoryStream<Path> states = Files.newDirectoryStream(runDirectory(), "*.json")) {
             for (Path state : states) {
-                JsonObject daemon = object(Files.readString(state));
-                if (daemon.getLong("pid") == pid) {
-                    logsOfKilled.add(runDirectory().resolve(daemon.getString("id") + ".log"));
+                JsonObject json = object(Files.readString(state));
+                if (json.getObject("process").getLong("pid") == daemon) {
+                    return json;
                 }
             }
         }
+        throw new AssertionError("no daemon of " + runDirectory() + " is process " + daemon);
     }
 
     /** {@code ucow check}: no errors, no leaks. */
@@ -260,6 +301,16 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         } catch (IOException e) {
             return List.of(); // it has ended, or is none of our business
         }
+    }
+
+    /** A field of {@code /proc/PID/status} in kibibytes, such as {@code VmRSS}. */
+    static long residentKilobytes(long pid, String field) throws IOException {
+        for (String line : Files.readAllLines(Path.of("/proc", Long.toString(pid), "status"))) {
+            if (line.startsWith(field + ":")) {
+                return Long.parseLong(line.replaceAll("[^0-9]", ""));
+            }
+        }
+        throw new AssertionError("process " + pid + " has no " + field);
     }
 
     /** Mounts in the test's directory and on its loop devices, in mounting order. */

@@ -106,7 +106,7 @@ public final class Daemon {
                 leftovers.add(mount::unmount);
             }
             if (keeper != null) {
-                leftovers.add(keeper::release);
+                leftovers.add(keeper::abandon);
             }
             leftovers.addAll(devices);
             leftovers.add(() -> run.remove(claim.id()));
@@ -164,7 +164,7 @@ public final class Daemon {
         Optional<Handover> handover = mount.handover();
         if (handover.isEmpty()) {
             LOG.info("no keeper: this kernel cannot send requests again, Linux 6.9 or newer can");
-            link.release();
+            abandon(link);
             return;
         }
         try {
@@ -175,11 +175,19 @@ public final class Daemon {
             }
         } catch (IOException e) {
             LOG.warn("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
-            link.release();
+            abandon(link);
             synchronized (this) {
                 keeper = null;
                 state = state.keptBy(Optional.empty());
             }
+        }
+    }
+
+    private static void abandon(KeeperLink link) {
+        try {
+            link.abandon();
+        } catch (IOException e) {
+            LOG.warn("a keeper that keeps nothing may be left", e);
         }
     }
 

@@ -2,9 +2,9 @@ package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
 import com.grack.nanojson.JsonWriter;
+import io.ucow.sys.Libc;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -23,6 +23,8 @@ final class KeeperLink {
 
     private final BufferedReader in;
     private final PrintStream out;
+    /** The keeper, where it is this process's child; else null. */
+    private final Process child;
     /** The answer to a request to be replaced, while there is one. */
     private volatile CompletableFuture<Void> leave = new CompletableFuture<>();
 
@@ -39,12 +41,13 @@ final class KeeperLink {
 
     /** The line on standard input and output of a successor. */
     KeeperLink(BufferedReader in, PrintStream out) {
-        this.in = in;
-        this.out = out;
+        this(in, out, null);
     }
 
-    private KeeperLink(InputStream in, PrintStream out) {
-        this(new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8)), out);
+    private KeeperLink(BufferedReader in, PrintStream out, Process child) {
+        this.in = in;
+        this.out = out;
+        this.child = child;
     }
 
     /** Starts a keeper, which waits to be given something. */
@@ -52,8 +55,9 @@ final class KeeperLink {
         Process process = DaemonLauncher.command(Keeper.VERB)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
-        return new KeeperLink(
-                process.getInputStream(), new PrintStream(process.getOutputStream(), false, StandardCharsets.UTF_8));
+        var in = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
+        var out = new PrintStream(process.getOutputStream(), false, StandardCharsets.UTF_8);
+        return new KeeperLink(in, out, process);
     }
 
     /**
@@ -115,7 +119,17 @@ final class KeeperLink {
         }
     }
 
-    /** Ends the keeper: nothing is to be kept any more. One that was given nothing ends, too. */
+    /**
+     * Ends a keeper from {@link #launch} that was given nothing, or could not take it. On return it is gone, though it
+     * may have been about to start.
+     */
+    void abandon() throws IOException {
+        released = true;
+        child.destroyForcibly();
+        Libc.awaitExit(child.pid());
+    }
+
+    /** Ends the keeper: nothing is to be kept any more. */
     void release() {
         released = true;
         send(Keeper.request(Keeper.RELEASE));

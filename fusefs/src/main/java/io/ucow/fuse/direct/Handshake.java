@@ -52,7 +52,7 @@ record Handshake(int minor, long flags) {
     /**
      * Reads the kernel's {@code INIT} from {@code fd} and answers it.
      *
-     * @throws IOException in words for a user, if the kernel is too old; the kernel was told so
+     * @throws IOException in words for a user, if the kernel is too old; it got no answer, and the connection is of no use
      */
     static Handshake perform(int fd, RequestBuffer buffer, CacheMode cache) throws IOException {
         long n = Libc.read(fd, buffer.requestAddress(), buffer.requestCapacity());
