@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -32,7 +33,8 @@ final class Scratch implements Closeable {
     private static final Duration END_LIMIT = Duration.ofSeconds(10);
 
     private final Path root;
-    private boolean closed;
+    /** Guarded by this; read without, to see early that the run is over. */
+    private volatile boolean closed;
 
     private Scratch(Path root) {
         this.root = root;
@@ -69,9 +71,21 @@ final class Scratch implements Closeable {
         }
     }
 
-    /** A call of a program that is ended with this directory at the latest. */
+    /**
+     * A call of a program that is ended with this directory at the latest.
+     *
+     * @throws CancellationException if the directory is being taken away, because the run was interrupted
+     */
     Program program(Object program, Object... arguments) {
+        requireOpen();
         return Program.of(program, arguments).with(MARK, path("run").toString());
+    }
+
+    /** @throws CancellationException as {@link #program} */
+    void requireOpen() {
+        if (closed) {
+            throw new CancellationException("interrupted");
+        }
     }
 
     /** Returns when everything written so far is on disk, so that the next job does not pay for the last one's writes. */

@@ -42,7 +42,9 @@ final class Targets {
     }
 
     /** Puts a loop device on {@code file}. */
-    private static void attachLoop(Attachment attachment, Path file, boolean directIo) throws IOException {
+    private static void attachLoop(Scratch scratch, Attachment attachment, Path file, boolean directIo)
+            throws IOException {
+        scratch.requireOpen();
         LoopDevice loop = LoopControl.attach(file, LoopOptions.defaults().withDirectIo(directIo));
         attachment.onClose(loop::detach);
         attachment.setDevice(loop.path());
@@ -86,7 +88,7 @@ final class Targets {
             deleteOnClose(attachment, copy);
             scratch.program("cp", "--sparse=never", "--reflink=never", scratch.base(), copy)
                     .run();
-            attachLoop(attachment, copy, false);
+            attachLoop(scratch, attachment, copy, false);
             return attachment;
         }
     }
@@ -140,7 +142,7 @@ final class Targets {
                     .run();
             long pid = Long.parseLong(Files.readString(pidFile).strip());
             attachment.onClose(() -> Scratch.endProcess(pid));
-            attachLoop(attachment, export, true);
+            attachLoop(scratch, attachment, export, true);
             return attachment;
         }
     }
@@ -204,7 +206,7 @@ final class Targets {
                 awaitFile(watch, process, log);
             }
             attachment.onClose(() -> scratch.program("umount", export).run());
-            attachLoop(attachment, export, true);
+            attachLoop(scratch, attachment, export, true);
             return attachment;
         }
 
@@ -262,7 +264,7 @@ final class Targets {
             scratch.program("xmount", "--in", "raw", scratch.base(), "--out", "raw", "--cache", cache, dir)
                     .run();
             attachment.onClose(() -> scratch.program("umount", dir).run());
-            attachLoop(attachment, dir.resolve("base.dd"), true);
+            attachLoop(scratch, attachment, dir.resolve("base.dd"), true);
             return attachment;
         }
     }
