@@ -74,6 +74,13 @@ final class Tool {
         return new Tool(command, limit, directory, environment, input);
     }
 
+    /** This call as the last arguments of another program, which is to run it: a shell, {@code timeout}. */
+    Tool by(Object program, Object... arguments) {
+        List<String> longer = new ArrayList<>(of(program, arguments).command);
+        longer.addAll(resolved());
+        return new Tool(List.copyOf(longer), limit, directory, environment, input);
+    }
+
     /** This call in another working directory. */
     Tool in(Path directory) {
         return new Tool(command, limit, directory, environment, input);

@@ -313,6 +313,20 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         throw new AssertionError("process " + pid + " has no " + field);
     }
 
+    /** Whether a process has {@code file} open. */
+    static boolean hasOpen(long pid, Path file) {
+        try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(Path.of("/proc", Long.toString(pid), "fd"))) {
+            for (Path descriptor : descriptors) {
+                if (Files.readSymbolicLink(descriptor).equals(file)) {
+                    return true;
+                }
+            }
+            return false;
+        } catch (IOException e) {
+            return false; // the process, or that descriptor, is gone
+        }
+    }
+
     /** Mounts in the test's directory and on its loop devices, in mounting order. */
     List<Path> mountPoints() throws IOException {
         List<Path> devices = loopDevices();
