@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 class TransportTest {
     @Test
     void transportsAreFoundByName() {
-        assertThat(Transport.all()).extracting(Transport::name).contains("jnr");
+        assertThat(Transport.all()).extracting(Transport::name).containsExactly("direct", "jnr");
     }
 
     @Test
@@ -28,6 +28,6 @@ class TransportTest {
         assertThatThrownBy(() -> Transport.named("uring"))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("uring")
-                .hasMessageContaining("auto, jnr");
+                .hasMessageContaining("auto, direct, jnr");
     }
 }

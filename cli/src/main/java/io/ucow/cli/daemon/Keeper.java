@@ -54,12 +54,13 @@ public final class Keeper {
     static final String RESUME = "resume";
 
     private static final Logger LOG = LoggerFactory.getLogger(Keeper.class);
-    private static final int ATTEMPTS = 8;
+    static final int ATTEMPTS = 8;
     private static final Duration FIRST_PAUSE = Duration.ofMillis(100), LONGEST_PAUSE = Duration.ofSeconds(5);
     /** A daemon that died sooner than this after it was ready did not serve: perhaps one request kills them all. */
     private static final Duration SERVED = Duration.ofMillis(200);
 
     private final Keep kept;
+    private final Duration firstPause;
     private Line daemon;
     /** Daemons in a row that did not serve. */
     private int failures;
@@ -77,8 +78,9 @@ public final class Keeper {
         }
     }
 
-    private Keeper(Keep kept, Line daemon) {
+    private Keeper(Keep kept, Line daemon, Duration firstPause) {
         this.kept = kept;
+        this.firstPause = firstPause;
         this.daemon = daemon;
     }
 
@@ -88,6 +90,11 @@ public final class Keeper {
      * @return the process's exit code
      */
     public static int run(InputStream in, PrintStream out) throws IOException, InterruptedException {
+        return run(in, out, FIRST_PAUSE);
+    }
+
+    /** @param firstPause before the second successor is tried; each later one is twice as long, up to a limit */
+    static int run(InputStream in, PrintStream out, Duration firstPause) throws IOException, InterruptedException {
         var lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8));
         String first = lines.readLine();
         if (first == null) {
@@ -97,7 +104,7 @@ public final class Keeper {
         Keep kept = given.heldBy(ProcessHandle.current().pid(), takeDuplicates(given));
         Libc.chdir("/");
         Replies.done(out, ProcessId.current().toJson());
-        var keeper = new Keeper(kept, new Line(given.handover().pid(), lines, out, System.nanoTime()));
+        var keeper = new Keeper(kept, new Line(given.handover().pid(), lines, out, System.nanoTime()), firstPause);
         return keeper.keep() ? 0 : 1;
     }
 
@@ -154,7 +161,7 @@ public final class Keeper {
 
     private void pause() throws InterruptedException {
         if (failures > 0) {
-            long millis = FIRST_PAUSE.toMillis() << (failures - 1);
+            long millis = firstPause.toMillis() << (failures - 1);
             TimeUnit.MILLISECONDS.sleep(Math.min(millis, LONGEST_PAUSE.toMillis()));
         }
     }

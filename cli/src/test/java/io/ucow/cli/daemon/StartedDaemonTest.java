@@ -5,9 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.store.CacheMode;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -27,6 +25,7 @@ class StartedDaemonTest {
     Path temporary;
 
     private RunDirectory run;
+    private Script script;
 
     @BeforeEach
     void open() throws Exception {
@@ -35,13 +34,13 @@ class StartedDaemonTest {
 
     @AfterEach
     void forget() {
-        System.clearProperty("ucow.script");
+        if (script != null) {
+            script.close();
+        }
     }
 
-    private StartedDaemon start(String script) throws IOException {
-        Path file = Files.writeString(temporary.resolve("script"), "#!/bin/sh\n" + script + "\n");
-        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwx------"));
-        System.setProperty("ucow.script", file.toString());
+    private StartedDaemon start(String body) throws IOException {
+        script = Script.inPlace(temporary, body);
         return new DaemonLauncher(run)
                 .start(new MountSpec(
                         "id",
