@@ -9,6 +9,7 @@ import io.ucow.cli.daemon.StartedDaemon;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
 import io.ucow.loop.LoopOptions;
+import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -72,6 +73,7 @@ final class AttachCommand implements Callable<Integer> {
         ImageFiles.requireImage(image);
         RunDirectory run = RunDirectory.ofUser();
         new Daemons(run).cleanDead(List.of(image));
+        loadSystemCalls();
         try (StartedDaemon daemon = new DaemonLauncher(run).start(mountSpec(run))) {
             LoopDevice loop = LoopControl.attach(daemon.files().get(0), options);
             try {
@@ -83,6 +85,13 @@ final class AttachCommand implements Callable<Integer> {
             spec.commandLine().getOut().println(loop.path());
         }
         return ExitCodes.OK;
+    }
+
+    /** What the loop device needs takes a while to load: done while the daemon starts, it costs nothing. */
+    private static void loadSystemCalls() {
+        Thread loading = new Thread(Libc::geteuid, "loading");
+        loading.setDaemon(true);
+        loading.start();
     }
 
     private LoopOptions loopOptions() {
