@@ -36,11 +36,6 @@ public interface Transport {
      */
     Mount mount(Path directory, List<ImageFile> files, MountOptions options) throws IOException;
 
-    /** True if {@link #resume} works, given a kernel that allows it. */
-    default boolean isResumable() {
-        return false;
-    }
-
     /**
      * Serves on a mount that another process of this transport made, with whatever it left unanswered.
      *

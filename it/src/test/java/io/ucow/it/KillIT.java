@@ -54,6 +54,7 @@ class KillIT {
 
         for (int round = 0; round < ROUNDS; round++) {
             MountedImage mounted = home.mountAt(dir, image);
+            home.awaitKeepers();
             blocks.verify(mounted.file());
             killWhileWriting(mounted, blocks, random);
             assertThat(home.list())
@@ -109,10 +110,10 @@ class KillIT {
         for (int round = 0; round < FIO_ROUNDS; round++) {
             long randSeed = random.nextInt(Integer.MAX_VALUE);
             int writes = 500 + random.nextInt(4000);
-            Set<Long> unacknowledged = killWhileFioWrites(image, home.attach(image), randSeed, writes);
+            Set<Long> unacknowledged = killWhileFioWrites(image, home.attachKept(image), randSeed, writes);
             assertThat(home.list()).extracting(row -> row.getString("state")).containsExactly("dead");
 
-            Path again = home.attach(image); // cleans up first
+            Path again = home.attachKept(image); // cleans up first
             assertThat(home.loopDevices()).containsExactly(again);
             assertThat(home.list()).extracting(row -> row.getString("state")).containsExactly("running");
             assertThat(badBlocks(again, randSeed, writes)).as("round %d", round).isSubsetOf(unacknowledged);
@@ -126,8 +127,8 @@ class KillIT {
     void fioNoticesALostWrite() throws Exception {
         Path base = home.randomFile("base", MEBIBYTES, 3);
         Path image = home.create("vm.cow", base);
-        Set<Long> unacknowledged = killWhileFioWrites(image, home.attach(image), 7, 2000);
-        Path device = home.attach(image);
+        Set<Long> unacknowledged = killWhileFioWrites(image, home.attachKept(image), 7, 2000);
+        Path device = home.attachKept(image);
         long lost = firstWrittenBlock(device, unacknowledged);
         try (DirectFile disk = DirectFile.open(device);
                 DirectFile origin = DirectFile.open(base)) {

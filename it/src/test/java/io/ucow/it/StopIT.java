@@ -41,8 +41,8 @@ class StopIT {
         Path base = home.randomFile("base", MEBIBYTES, 1);
         Path mountedImage = home.create("mounted.cow", base);
         Path attachedImage = home.create("attached.cow", base);
-        MountedImage mounted = home.mount(mountedImage);
-        Path device = home.attach(attachedImage);
+        MountedImage mounted = home.mountKept(mountedImage);
+        Path device = home.attachKept(attachedImage);
         List<JsonObject> before = home.list();
 
         try (DirectFile file = DirectFile.open(mounted.file());
@@ -74,7 +74,7 @@ class StopIT {
     @Test
     void termPutsTheEndOffUntilTheFileIsClosed() throws Exception {
         Path image = home.create("vm.cow", home.randomFile("base", MEBIBYTES, 1));
-        MountedImage mounted = home.mount(image);
+        MountedImage mounted = home.mountKept(image);
         List<JsonObject> before = home.list();
 
         try (DirectFile disk = DirectFile.open(mounted.file())) {
@@ -101,7 +101,7 @@ class StopIT {
     @Test
     void termLeavesADeviceThatIsInUse() throws Exception {
         Path image = home.create("vm.cow", home.randomFile("base", MEBIBYTES, 1));
-        Path device = home.attach(image);
+        Path device = home.attachKept(image);
         List<JsonObject> before = home.list();
 
         try (DirectFile disk = DirectFile.open(device);
@@ -122,8 +122,8 @@ class StopIT {
     @Test
     void termEndsWhatIsNotInUse() throws Exception {
         Path base = home.randomFile("base", 1, 1);
-        home.mount(home.create("mounted.cow", base));
-        home.attach(home.create("attached.cow", base));
+        home.mountKept(home.create("mounted.cow", base));
+        home.attachKept(home.create("attached.cow", base));
         List<JsonObject> before = home.list();
 
         for (JsonObject row : before) {

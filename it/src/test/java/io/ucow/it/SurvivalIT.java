@@ -89,8 +89,8 @@ class SurvivalIT {
         Path base = home.randomFile("base", MEBIBYTES, 1);
         Path raw = home.create("raw.cow", base);
         Path files = home.create("files.cow", base);
-        Path rawDevice = home.attach(raw);
-        Path filesDevice = home.attach(files);
+        Path rawDevice = home.attachKept(raw);
+        Path filesDevice = home.attachKept(files);
         for (Path image : List.of(raw, files)) {
             disturbance.happenTo(home.rowOf(image)); // a first daemon holds other things than its successors do
         }
@@ -148,7 +148,7 @@ class SurvivalIT {
     @Test
     void theKeepersDeathIsMadeGood() throws Exception {
         Path image = home.create("vm.cow", home.randomFile("base", MEBIBYTES, 1));
-        Path device = home.attach(image);
+        Path device = home.attachKept(image);
         JsonObject first = home.rowOf(image);
         try (Tool.Running fio = fio(KILLING, device).start()) {
             home.killOnly(first.getLong("keeper"));
@@ -180,7 +180,7 @@ class SurvivalIT {
     void whoCannotBeSucceededFails() throws Exception {
         Path base = home.randomFile("base", MEBIBYTES, 1);
         Path image = home.create("vm.cow", base);
-        Path device = home.attach(image);
+        Path device = home.attachKept(image);
         JsonObject row = home.rowOf(image);
         Files.move(base, home.path("moved"));
 
@@ -201,7 +201,7 @@ class SurvivalIT {
         assertThat(home.mountPoints()).isEmpty();
         Files.move(home.path("moved"), base);
         home.check(image);
-        home.attach(image); // and so takes the dead daemon's log over
+        home.attachKept(image); // and so takes the dead daemon's log over
     }
 
     @Test
@@ -211,7 +211,7 @@ class SurvivalIT {
         for (int i = 0; i < 3; i++) {
             images.add(home.create("vm" + i + ".cow", base));
         }
-        MountedImage mounted = home.mount(images.toArray());
+        MountedImage mounted = home.mountKept(images.toArray());
         Set<Long> killed = new TreeSet<>();
         try (Tool.Running fio =
                 fio(KILLING.dividedBy(2), mounted.files().toArray(new Path[0])).start()) {
@@ -241,8 +241,8 @@ class SurvivalIT {
         Path base = home.randomFile("base", 1, 1);
         Path image = home.create("vm.cow", base);
         Path attached = home.create("attached.cow", base);
-        Path device = home.attach(attached);
-        Path dir = home.mount(image).dir();
+        Path device = home.attachKept(attached);
+        Path dir = home.mountKept(image).dir();
 
         killDaemonOf(image);
         assertThat(home.rowOf(image).getString("state")).isIn("restarting", "running");

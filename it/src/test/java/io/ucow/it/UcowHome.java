@@ -158,6 +158,47 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
         return Path.of(result.line());
     }
 
+    /** As {@link #attach}; on return the daemon has a keeper, where it is to have one. */
+    Path attachKept(Object... optionsAndImage) throws IOException {
+        Path device = attach(optionsAndImage);
+        awaitKeepers();
+        return device;
+    }
+
+    /** As {@link #mount}; on return the daemon has a keeper, where it is to have one. */
+    MountedImage mountKept(Object... imagesAndOptions) throws IOException {
+        MountedImage mounted = mount(imagesAndOptions);
+        awaitKeepers();
+        return mounted;
+    }
+
+    /** Returns when every daemon of transport {@code direct} in {@link #runDirectory} has its keeper. */
+    void awaitKeepers() throws IOException {
+        int changes = Libc.watch(runDirectory().toString(), Libc.IN_MOVED_TO);
+        try {
+            while (!allKept()) {
+                assertThat(Libc.awaitReadable(changes, (int) CHANGE_LIMIT.toMillis()))
+                        .as("a keeper comes")
+                        .isTrue();
+                Libc.drain(changes);
+            }
+        } finally {
+            Libc.close(changes);
+        }
+    }
+
+    private boolean allKept() throws IOException {
+        try (DirectoryStream<Path> states = Files.newDirectoryStream(runDirectory(), "*.json")) {
+            for (Path state : states) {
+                JsonObject daemon = object(Files.readString(state));
+                if (daemon.getString("transport").equals("direct") && daemon.isNull("keeper")) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
     /** Ends what {@link #attach} began. */
     void detach(Path imageOrDevice) throws IOException {
         Tool.Result result = ucow("detach", imageOrDevice).succeed();

@@ -1,7 +1,6 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
-import io.ucow.fuse.Handover;
 import io.ucow.fuse.ImageFile;
 import io.ucow.fuse.Mount;
 import io.ucow.fuse.MountBusyException;
@@ -12,6 +11,7 @@ import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
 import java.io.Closeable;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -46,6 +46,9 @@ public final class Daemon {
     /** Null where the mount ends with this process. */
     private volatile KeeperLink keeper;
 
+    /** Open once it is known whether there is a keeper. */
+    private final CountDownLatch keeperSought = new CountDownLatch(1);
+
     private final CountDownLatch ended = new CountDownLatch(1);
     /** Guarded by this. */
     private DaemonState state;
@@ -71,42 +74,31 @@ public final class Daemon {
     }
 
     /**
-     * Serves what {@code spec} says. On return the files can be used, and the signals that end processes end this mount.
+     * Serves what {@code spec} says. On return the files can be used, and the signals that end processes end this mount;
+     * so does the end of this process, until {@link #findKeeper} has found one.
      *
-     * @param kept true to have a keeper, where the transport and the kernel allow that another process goes on
      * @param toError puts a failure into words and an exit code, for commands on the control socket
      * @throws IOException if that is not possible; nothing is left behind
      */
-    public static Daemon start(
-            MountSpec spec, RunDirectory run, boolean kept, Function<Throwable, RemoteException> toError)
+    public static Daemon start(MountSpec spec, RunDirectory run, Function<Throwable, RemoteException> toError)
             throws IOException {
         DeviceSource source = DeviceSource.of(spec);
         DaemonState claim = claim(spec, run, source.files());
         List<ServedDevice> devices = List.of();
         Mount mount = null;
-        KeeperLink keeper = null;
         try {
             Transport transport = transport(spec.transport());
-            if (kept && transport.isResumable()) {
-                keeper = KeeperLink.launch(); // it gets ready while the images are opened
-            }
             devices = source.open();
             mount = transport.mount(spec.dir(), files(devices), MountOptions.of(spec.cache()));
             DaemonState ready = claim.ready(mount.transport(), claim.files());
             Path workingDirectory = Path.of("").toAbsolutePath();
             Daemon daemon = new Daemon(run, spec, workingDirectory, ready, devices, mount, toError);
-            if (keeper != null) {
-                daemon.beKeptBy(keeper);
-            }
             daemon.serve();
             return daemon;
         } catch (IOException | RuntimeException e) {
             List<Closeable> leftovers = new ArrayList<>();
             if (mount != null) {
                 leftovers.add(mount::unmount);
-            }
-            if (keeper != null) {
-                leftovers.add(keeper::abandon);
             }
             leftovers.addAll(devices);
             leftovers.add(() -> run.remove(claim.id()));
@@ -134,6 +126,7 @@ public final class Daemon {
             DaemonState state = previous.succeededBy(ProcessId.current());
             Daemon daemon = new Daemon(run, spec, keep.workingDirectory(), state, devices, mount, toError);
             daemon.keeper = keeper;
+            daemon.keeperSought.countDown();
             keeper.watch(daemon.keeperListener());
             daemon.serve();
             return daemon;
@@ -151,24 +144,37 @@ public final class Daemon {
         DaemonState now = state();
         run.write(now);
         Runtime.getRuntime().addShutdownHook(new Thread(this::endOnSignal, "signal"));
-        LOG.info(
-                "serving dir={} files={} transport={} keeper={}",
-                now.dir(),
-                devices.size(),
-                now.transport(),
-                now.keeper().map(ProcessId::pid).orElse(null));
+        LOG.info("serving dir={} files={} transport={}", now.dir(), devices.size(), now.transport());
+    }
+
+    /**
+     * Starts a keeper, if the transport and the kernel allow that another process goes on. Not part of the start: it takes
+     * as long again, and whoever waits for the files need not wait for it.
+     */
+    void findKeeper() {
+        try {
+            if (mount.handover().isPresent()) {
+                beKeptBy(KeeperLink.launch());
+                run.write(state());
+                LOG.info(
+                        "kept dir={} keeper={}",
+                        spec.dir(),
+                        state().keeper().map(ProcessId::pid).orElse(null));
+            } else {
+                LOG.info("no keeper: that takes transport direct, and Linux 6.9 or newer dir={}", spec.dir());
+            }
+        } catch (IOException e) {
+            LOG.error("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
+        } finally {
+            keeperSought.countDown();
+        }
     }
 
     /** Hands the mount to a keeper; where that fails, the mount ends with this process as others do. */
     private void beKeptBy(KeeperLink link) {
-        Optional<Handover> handover = mount.handover();
-        if (handover.isEmpty()) {
-            LOG.info("no keeper: this kernel cannot send requests again, Linux 6.9 or newer can");
-            abandon(link);
-            return;
-        }
         try {
-            ProcessId process = link.keep(new Keep(spec, handover.get(), workingDirectory), keeperListener());
+            ProcessId process =
+                    link.keep(new Keep(spec, mount.handover().orElseThrow(), workingDirectory), keeperListener());
             synchronized (this) {
                 keeper = link;
                 state = state.keptBy(Optional.of(process));
@@ -208,12 +214,7 @@ public final class Daemon {
             @Override
             public void lost() {
                 LOG.warn("the keeper died, another one is started dir={}", spec.dir());
-                try {
-                    beKeptBy(KeeperLink.launch());
-                    run.write(state());
-                } catch (IOException e) {
-                    LOG.error("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
-                }
+                findKeeper();
             }
         };
     }
@@ -224,6 +225,12 @@ public final class Daemon {
      * @throws EnvironmentException if the mount ends with this process
      */
     void awaitSuccessor() throws IOException {
+        try {
+            keeperSought.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw (IOException) new InterruptedIOException("interrupted while a keeper starts").initCause(e);
+        }
         KeeperLink link = keeper;
         if (link == null) {
             throw new EnvironmentException(mount.directory() + ": cannot be restarted while in use: "

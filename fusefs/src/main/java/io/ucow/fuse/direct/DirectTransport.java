@@ -86,11 +86,6 @@ public final class DirectTransport implements Transport {
     }
 
     @Override
-    public boolean isResumable() {
-        return true;
-    }
-
-    @Override
     public Mount resume(Path directory, List<ImageFile> files, MountOptions options, Handover handover)
             throws IOException {
         Connection connection = Connection.takeOver(handover);
