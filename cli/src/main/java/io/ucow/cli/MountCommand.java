@@ -116,7 +116,7 @@ final class MountCommand implements Callable<Integer> {
     }
 
     private void serve(MountSpec mount, RunDirectory run) throws IOException, InterruptedException {
-        Daemon daemon = Daemon.start(mount, run, ErrorLine::toRemote);
+        Daemon daemon = Daemon.start(mount, run, false, ErrorLine::toRemote);
         daemon.files().forEach(spec.commandLine().getOut()::println);
         spec.commandLine().getOut().flush();
         daemon.awaitEnd();

@@ -77,10 +77,12 @@ public final class Daemon {
      * Serves what {@code spec} says. On return the files can be used, and the signals that end processes end this mount;
      * so does the end of this process, until {@link #findKeeper} has found one.
      *
+     * @param kept true if a keeper will be sought
      * @param toError puts a failure into words and an exit code, for commands on the control socket
      * @throws IOException if that is not possible; nothing is left behind
      */
-    public static Daemon start(MountSpec spec, RunDirectory run, Function<Throwable, RemoteException> toError)
+    public static Daemon start(
+            MountSpec spec, RunDirectory run, boolean kept, Function<Throwable, RemoteException> toError)
             throws IOException {
         DeviceSource source = DeviceSource.of(spec);
         DaemonState claim = claim(spec, run, source.files());
@@ -93,6 +95,9 @@ public final class Daemon {
             DaemonState ready = claim.ready(mount.transport(), claim.files());
             Path workingDirectory = Path.of("").toAbsolutePath();
             Daemon daemon = new Daemon(run, spec, workingDirectory, ready, devices, mount, toError);
+            if (!kept) {
+                daemon.keeperSought.countDown();
+            }
             daemon.serve();
             return daemon;
         } catch (IOException | RuntimeException e) {
@@ -213,8 +218,10 @@ public final class Daemon {
 
             @Override
             public void lost() {
-                LOG.warn("the keeper died, another one is started dir={}", spec.dir());
-                findKeeper();
+                if (mount.isLive()) {
+                    LOG.warn("the keeper died, another one is started dir={}", spec.dir());
+                    findKeeper();
+                }
             }
         };
     }
@@ -398,10 +405,12 @@ public final class Daemon {
         }
     }
 
-    private void releaseKeeper() {
+    /** On return it is gone: whoever waits for this process need not look for another one. */
+    private void releaseKeeper() throws IOException {
         KeeperLink link = keeper;
         if (link != null) {
             link.release();
+            state().keeper().orElseThrow().awaitEnd();
         }
     }
 

@@ -44,7 +44,7 @@ public final class DaemonMain {
                 return resume(Keep.fromJson(json.getObject(Keeper.RESUME)), lines, out, toError);
             }
             Libc.setsid();
-            daemon = Daemon.start(MountSpec.fromJson(request), RunDirectory.ofUser(), toError);
+            daemon = Daemon.start(MountSpec.fromJson(request), RunDirectory.ofUser(), true, toError);
             Libc.chdir("/"); // no sooner: a table's relative paths start from the command's directory
         } catch (IOException | RuntimeException e) {
             LOG.info("not started", e);

@@ -115,9 +115,6 @@ public final class Daemons {
             throw e;
         }
         daemon.process().awaitEnd();
-        if (daemon.keeper().isPresent()) {
-            daemon.keeper().get().awaitEnd();
-        }
     }
 
     /**
