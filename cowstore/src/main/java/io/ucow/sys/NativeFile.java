@@ -17,13 +17,25 @@ import java.util.concurrent.atomic.AtomicInteger;
 public final class NativeFile implements PositionalFile {
     private static final MemoryIO MEMORY = MemoryIO.getInstance();
     private static final int CLOSED = -1;
+    /**
+     * Longest write to the page cache in one call. File systems with large folios (ext4 since Linux 6.16) make one folio of
+     * all that a call writes, and later look at each of its blocks for every small write: after filling a file by 1 MiB,
+     * 4 KiB rewrites ran at half the rate.
+     */
+    private static final int MAX_BUFFERED_WRITE_BYTES = 64 << 10;
 
     private final String name;
     private final AtomicInteger fd;
+    private final int maxWriteBytes;
 
-    private NativeFile(String name, int fd) {
+    private NativeFile(String name, int flags, int mode) throws NativeException {
+        this(name, name, flags, mode);
+    }
+
+    private NativeFile(String name, String path, int flags, int mode) throws NativeException {
         this.name = name;
-        this.fd = new AtomicInteger(fd);
+        this.fd = new AtomicInteger(Libc.open(path, flags, mode));
+        this.maxWriteBytes = (flags & Libc.O_DIRECT) != 0 ? Integer.MAX_VALUE : MAX_BUFFERED_WRITE_BYTES;
     }
 
     /**
@@ -33,7 +45,7 @@ public final class NativeFile implements PositionalFile {
      * @throws NativeException with {@code ENOENT}, {@code EACCES}, {@code EROFS} and so on, naming the path
      */
     public static NativeFile open(Path path, int flags) throws NativeException {
-        return new NativeFile(path.toString(), Libc.open(path.toString(), flags, 0));
+        return new NativeFile(path.toString(), flags, 0);
     }
 
     /**
@@ -43,13 +55,12 @@ public final class NativeFile implements PositionalFile {
      * @throws NativeException with {@code EEXIST} when there is one
      */
     public static NativeFile create(Path path, int mode) throws NativeException {
-        return new NativeFile(
-                path.toString(), Libc.open(path.toString(), Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode));
+        return new NativeFile(path.toString(), Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode);
     }
 
     /** Another descriptor of the same file, also when its name means another one by now. Flags as {@link #open}. */
     NativeFile reopen(int flags) throws NativeException {
-        return new NativeFile(name, Libc.open("/proc/self/fd/" + fd.get(), flags, 0));
+        return new NativeFile(name, "/proc/self/fd/" + fd.get(), flags, 0);
     }
 
     /** The descriptor, owned by this object; for ioctls. */
@@ -98,7 +109,8 @@ public final class NativeFile implements PositionalFile {
         int wanted = src.remaining();
         int done = 0;
         while (done < wanted) {
-            long n = Libc.pwrite(fd.get(), address + done, wanted - done, offset + done);
+            int part = Math.min(wanted - done, maxWriteBytes);
+            long n = Libc.pwrite(fd.get(), address + done, part, offset + done);
             if (n < 0) {
                 throw failure("pwrite", (int) -n);
             }
