@@ -13,6 +13,8 @@ import io.ucow.fuse.direct.abi.FallocateIn;
 import io.ucow.fuse.direct.abi.GetxattrIn;
 import io.ucow.fuse.direct.abi.GetxattrOut;
 import io.ucow.fuse.direct.abi.InHeader;
+import io.ucow.fuse.direct.abi.LseekIn;
+import io.ucow.fuse.direct.abi.LseekOut;
 import io.ucow.fuse.direct.abi.Opcode;
 import io.ucow.fuse.direct.abi.OpenIn;
 import io.ucow.fuse.direct.abi.OpenOut;
@@ -26,6 +28,7 @@ import io.ucow.store.CacheMode;
 import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -45,7 +48,6 @@ class DispatcherTest {
     private static final int SIZE = 1 << 20;
     private static final int MAX_PAYLOAD = 64 << 10;
     private static final long ROOT = InHeader.ROOT_ID, VM1 = 2, VM2 = 3, NOBODY = 4;
-    private static final int O_DIRECT = 0x4000;
 
     private final MemoryDevice first = new MemoryDevice(SIZE);
     private final MemoryDevice second = new MemoryDevice(2 * SIZE);
@@ -253,10 +255,36 @@ class DispatcherTest {
     @EnumSource(CacheMode.class)
     void theCacheModeDecidesWhatTheKernelKeeps(CacheMode cache) {
         kernel.with(dispatcher(cache));
-        assertThat(open(VM1, Libc.O_RDWR | O_DIRECT)).isZero();
+        int direct = OpenOut.FOPEN_DIRECT_IO | OpenOut.FOPEN_PARALLEL_DIRECT_WRITES | OpenOut.FOPEN_NOFLUSH;
+        assertThat(openFlags(Libc.O_RDWR)).isEqualTo(cache == CacheMode.NONE ? direct : OpenOut.FOPEN_KEEP_CACHE);
+        assertThat(openFlags(Libc.O_RDWR | Libc.O_DIRECT)).isEqualTo(direct);
+    }
+
+    private int openFlags(int flags) {
+        assertThat(open(VM1, flags)).isZero();
         assertThat(kernel.bodyLength()).isEqualTo(OpenOut.SIZE);
-        int kept = cache == CacheMode.NONE ? OpenOut.FOPEN_DIRECT_IO | OpenOut.FOPEN_NOFLUSH : OpenOut.FOPEN_KEEP_CACHE;
-        assertThat(kernel.body().getInt(OpenOut.OPEN_FLAGS)).isEqualTo(kept | OpenOut.FOPEN_PARALLEL_DIRECT_WRITES);
+        return kernel.body().getInt(OpenOut.OPEN_FLAGS);
+    }
+
+    @Test
+    void seeksAreAnsweredByTheFile() throws IOException {
+        assertThat(seek(VM1, 5, Libc.SEEK_DATA)).isZero();
+        assertThat(kernel.body().getLong(LseekOut.OFFSET)).isEqualTo(5);
+        assertThat(seek(VM1, 5, Libc.SEEK_HOLE)).isZero();
+        assertThat(kernel.body().getLong(LseekOut.OFFSET)).isEqualTo(first.seekHole(5));
+        assertThat(kernel.bodyLength()).isEqualTo(LseekOut.SIZE);
+
+        assertThat(seek(VM1, first.sizeBytes(), Libc.SEEK_DATA)).isEqualTo(-Errno.ENXIO);
+        assertThat(seek(VM1, 0, 0)).isEqualTo(-Errno.EINVAL);
+        assertThat(seek(ROOT, 0, Libc.SEEK_DATA)).isEqualTo(-Errno.EINVAL);
+    }
+
+    private int seek(long node, long offset, int whence) {
+        return kernel.ask(
+                Opcode.LSEEK,
+                node,
+                LseekIn.SIZE,
+                b -> b.putLong(LseekIn.OFFSET, offset).putInt(LseekIn.WHENCE, whence));
     }
 
     @Test
