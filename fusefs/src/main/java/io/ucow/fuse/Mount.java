@@ -22,8 +22,8 @@ import org.slf4j.LoggerFactory;
  * A mount of this process, from the moment it answers until its last request is answered.
  *
  * <p>It ends by {@link #unmount}, or from outside by {@code umount(8)} or {@code fusermount -u}; after a lazy unmount it
- * goes on for those who still have a file open. Its devices are neither flushed nor closed here: the kernel caches
- * nothing for them, so every acknowledged write is already theirs, and closing a device flushes it.
+ * goes on for those who still have a file open. Its devices are neither flushed nor closed here: what the kernel holds of
+ * them it writes back while it unmounts, every acknowledged write is already theirs, and closing a device flushes it.
  *
  * <p>Threading: every method may be called from any thread, except from within a request.
  */
