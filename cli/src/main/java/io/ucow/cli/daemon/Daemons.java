@@ -105,8 +105,9 @@ public final class Daemons {
      * @throws IOException if its files are in use, saying by whom where that can be found out; nothing was changed
      */
     public void stop(DaemonState daemon) throws IOException {
+        DaemonState serving;
         try {
-            ask(daemon, request(Requests.STOP), item -> {});
+            serving = askServing(daemon, request(Requests.STOP));
         } catch (RemoteException e) {
             // The kernel knows for certain whether it is in use, but not by whom.
             if (MountInfo.at(daemon.dir()).isPresent()) {
@@ -114,7 +115,7 @@ public final class Daemons {
             }
             throw e;
         }
-        daemon.process().awaitEnd();
+        serving.process().awaitEnd();
     }
 
     /**
@@ -134,8 +135,7 @@ public final class Daemons {
      * @throws IOException if it cannot be; the daemon goes on
      */
     public void restart(DaemonState daemon) throws IOException {
-        ask(daemon, request(Requests.RESTART), item -> {});
-        daemon.process().awaitEnd();
+        askServing(daemon, request(Requests.RESTART)).process().awaitEnd();
         run.awaitServed(daemon.id());
     }
 
@@ -150,6 +150,15 @@ public final class Daemons {
         JsonObject request = new JsonObject();
         request.put("do", verb);
         return request;
+    }
+
+    /** Asks a daemon, or its successor. @return the one that has answered */
+    private DaemonState askServing(DaemonState daemon, JsonObject request) throws IOException {
+        DaemonState serving = run.awaitServed(daemon.id());
+        try (ControlClient client = ControlClient.connect(run, serving)) {
+            client.ask(request);
+        }
+        return serving;
     }
 
     private JsonObject ask(DaemonState daemon, JsonObject request, Consumer<JsonObject> items) throws IOException {
