@@ -454,43 +454,29 @@ public final class CowDevice implements BlockDevice {
 
     @Override
     public long seekData(long guestOffset) throws IOException {
-        long at = Objects.checkIndex(guestOffset, sizeBytes());
-        long originData = -1;
-        while (at < sizeBytes()) {
-            long chunk = geometry.chunkOf(at);
-            long entry = store.lookup(chunk);
-            long end = runEnd(chunk, entry);
-            if (RemapEntry.isOrigin(entry)) {
-                if (originData < at) {
-                    originData = origin.seekData(at);
-                }
-                if (originData < end) {
-                    return originData;
-                }
-            } else if (!RemapEntry.isZero(entry)) {
-                return at;
-            }
-            at = end;
-        }
-        return at;
+        return seek(guestOffset, true);
     }
 
     @Override
     public long seekHole(long guestOffset) throws IOException {
+        return seek(guestOffset, false);
+    }
+
+    private long seek(long guestOffset, boolean data) throws IOException {
         long at = Objects.checkIndex(guestOffset, sizeBytes());
-        long originHole = -1;
+        long inOrigin = -1;
         while (at < sizeBytes()) {
             long chunk = geometry.chunkOf(at);
             long entry = store.lookup(chunk);
             long end = runEnd(chunk, entry);
             if (RemapEntry.isOrigin(entry)) {
-                if (originHole < at) {
-                    originHole = origin.seekHole(at);
+                if (inOrigin < at) {
+                    inOrigin = data ? origin.seekData(at) : origin.seekHole(at);
                 }
-                if (originHole < end) {
-                    return originHole;
+                if (inOrigin < end) {
+                    return inOrigin;
                 }
-            } else if (RemapEntry.isZero(entry)) {
+            } else if (RemapEntry.isZero(entry) != data) {
                 return at;
             }
             at = end;

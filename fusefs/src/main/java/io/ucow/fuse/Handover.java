@@ -1,5 +1,8 @@
 package io.ucow.fuse;
 
+import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -16,5 +19,27 @@ public record Handover(long pid, List<Integer> descriptors, int maxPayloadBytes)
         if (descriptors.isEmpty() || maxPayloadBytes <= 0) {
             throw new IllegalArgumentException("nothing to hand over: " + descriptors + ", " + maxPayloadBytes);
         }
+    }
+
+    /**
+     * Takes duplicates of the descriptors into this process; that one keeps its own.
+     *
+     * @return the same in this process's descriptors, which the caller closes
+     * @throws NativeException {@code ESRCH} when that process is gone, {@code EPERM} when we may not; nothing is taken
+     */
+    public Handover take() throws NativeException {
+        List<Integer> taken = new ArrayList<>();
+        int process = Libc.openProcess(pid);
+        try {
+            for (int fd : descriptors) {
+                taken.add(Libc.takeDescriptor(process, fd));
+            }
+        } catch (NativeException e) {
+            taken.forEach(Libc::close);
+            throw e;
+        } finally {
+            Libc.close(process);
+        }
+        return new Handover(ProcessHandle.current().pid(), taken, maxPayloadBytes);
     }
 }

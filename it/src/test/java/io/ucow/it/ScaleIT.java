@@ -2,16 +2,13 @@ package io.ucow.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.it.jmh.TemporaryImage;
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.ExceptionStore;
-import io.ucow.store.GracePeriod;
 import io.ucow.store.Images;
-import io.ucow.store.StoreContext;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
-import io.ucow.sys.Libc;
-import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,7 +19,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeMap;
-import java.util.UUID;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -165,22 +161,9 @@ class ScaleIT {
         return image;
     }
 
-    private static ExceptionStore openStore(Path image) throws IOException {
-        UUID boot = UUID.fromString(
-                Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip());
-        return Images.plugins().stream()
-                .filter(p -> p.name().equals("ucow"))
-                .findFirst()
-                .orElseThrow()
-                .open(
-                        NativeFile.open(image, Libc.O_RDWR),
-                        image,
-                        new StoreContext(false, boot, new GracePeriod(), true));
-    }
-
     /** Alters the first chunks in the map alone: their data is a hole in the store. */
     private static void alter(Path image, long chunks) throws IOException {
-        try (ExceptionStore store = openStore(image)) {
+        try (ExceptionStore store = TemporaryImage.openStore(image)) {
             long slots = 0;
             for (long chunk = 0; chunk < chunks; ) {
                 long run = store.allocate(chunk, (int) Math.min(store.maxCommit(), chunks - chunk));
@@ -194,7 +177,7 @@ class ScaleIT {
 
     /** Twenty chunks far from each other, and one so often that the journal is half full, which calls for a checkpoint. */
     private static long pagesOfACheckpointAfterFewChanges(Path image) throws Exception {
-        try (ExceptionStore store = openStore(image)) {
+        try (ExceptionStore store = TemporaryImage.openStore(image)) {
             long pages = store.stats().checkpointPages();
             long checkpoints = store.stats().checkpoints();
             for (int i = 0; i < 20; i++) {

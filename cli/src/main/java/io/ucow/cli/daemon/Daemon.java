@@ -1,6 +1,7 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
+import io.ucow.fuse.Handover;
 import io.ucow.fuse.ImageFile;
 import io.ucow.fuse.Mount;
 import io.ucow.fuse.MountBusyException;
@@ -157,14 +158,11 @@ public final class Daemon {
      * as long again, and whoever waits for the files need not wait for it.
      */
     void findKeeper() {
+        Optional<Handover> handover = mount.handover();
         try {
-            if (mount.handover().isPresent()) {
-                beKeptBy(KeeperLink.launch());
-                run.write(state());
-                LOG.info(
-                        "kept dir={} keeper={}",
-                        spec.dir(),
-                        state().keeper().map(ProcessId::pid).orElse(null));
+            if (handover.isPresent()) {
+                ProcessId process = beKept(handover.get());
+                LOG.info("kept dir={} keeper={}", spec.dir(), process.pid());
             } else {
                 LOG.info("no keeper: that takes transport direct, and Linux 6.9 or newer dir={}", spec.dir());
             }
@@ -175,30 +173,26 @@ public final class Daemon {
         }
     }
 
-    /** Hands the mount to a keeper; where that fails, the mount ends with this process as others do. */
-    private void beKeptBy(KeeperLink link) {
+    /** @throws IOException if no keeper took the mount; it ends with this process then, and the state says so */
+    private ProcessId beKept(Handover handover) throws IOException {
+        keptBy(null, Optional.empty()); // not by one that was lost
+        KeeperLink link = KeeperLink.launch();
         try {
-            ProcessId process =
-                    link.keep(new Keep(spec, mount.handover().orElseThrow(), workingDirectory), keeperListener());
-            synchronized (this) {
-                keeper = link;
-                state = state.keptBy(Optional.of(process));
-            }
+            ProcessId process = link.keep(new Keep(spec, handover, workingDirectory), keeperListener());
+            keptBy(link, Optional.of(process));
+            return process;
         } catch (IOException e) {
-            LOG.warn("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
-            abandon(link);
-            synchronized (this) {
-                keeper = null;
-                state = state.keptBy(Optional.empty());
-            }
+            Closing.after(e, List.of(link::abandon));
+            throw e;
         }
     }
 
-    private static void abandon(KeeperLink link) {
-        try {
-            link.abandon();
-        } catch (IOException e) {
-            LOG.warn("a keeper that keeps nothing may be left", e);
+    /** Makes a keeper known, or with null that there is none. */
+    private synchronized void keptBy(KeeperLink link, Optional<ProcessId> process) throws IOException {
+        keeper = link;
+        if (!state.keeper().equals(process)) {
+            state = state.keptBy(process);
+            run.write(state);
         }
     }
 

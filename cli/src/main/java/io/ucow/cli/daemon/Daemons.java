@@ -75,28 +75,28 @@ public final class Daemons {
 
     /** Passes the JSON of each of a daemon's files on, as {@code ucow status} prints it. */
     public void status(DaemonState daemon, Consumer<JsonObject> items) throws IOException {
-        ask(daemon, request(Requests.STATUS), items);
+        ask(run.awaitServed(daemon.id()), Requests.of(Requests.STATUS), items);
     }
 
     /** What a daemon knows of an image it serves. */
     public JsonObject info(DaemonState daemon, Path image) throws IOException {
-        JsonObject request = request(Requests.INFO);
+        JsonObject request = Requests.of(Requests.INFO);
         request.put("image", image.toString());
-        return ask(daemon, request, item -> {});
+        return ask(run.awaitServed(daemon.id()), request, item -> {});
     }
 
     /** Passes the JSON of each extent of an image on. */
     public void map(DaemonState daemon, Path image, Consumer<JsonObject> items) throws IOException {
-        JsonObject request = request(Requests.MAP);
+        JsonObject request = Requests.of(Requests.MAP);
         request.put("image", image.toString());
-        ask(daemon, request, items);
+        ask(run.awaitServed(daemon.id()), request, items);
     }
 
     /** Passes each line of the device's table on. */
     public void table(Found device, Consumer<String> lines) throws IOException {
-        JsonObject request = request(Requests.TABLE);
+        JsonObject request = Requests.of(Requests.TABLE);
         request.put("name", device.file().name());
-        ask(device.daemon(), request, item -> lines.accept(item.getString("line")));
+        ask(run.awaitServed(device.daemon().id()), request, item -> lines.accept(item.getString("line")));
     }
 
     /**
@@ -105,9 +105,9 @@ public final class Daemons {
      * @throws IOException if its files are in use, saying by whom where that can be found out; nothing was changed
      */
     public void stop(DaemonState daemon) throws IOException {
-        DaemonState serving;
+        DaemonState serving = run.awaitServed(daemon.id());
         try {
-            serving = askServing(daemon, request(Requests.STOP));
+            ask(serving, Requests.of(Requests.STOP), item -> {});
         } catch (RemoteException e) {
             // The kernel knows for certain whether it is in use, but not by whom.
             if (MountInfo.at(daemon.dir()).isPresent()) {
@@ -135,7 +135,9 @@ public final class Daemons {
      * @throws IOException if it cannot be; the daemon goes on
      */
     public void restart(DaemonState daemon) throws IOException {
-        askServing(daemon, request(Requests.RESTART)).process().awaitEnd();
+        DaemonState serving = run.awaitServed(daemon.id());
+        ask(serving, Requests.of(Requests.RESTART), item -> {});
+        serving.process().awaitEnd();
         run.awaitServed(daemon.id());
     }
 
@@ -146,23 +148,8 @@ public final class Daemons {
         }
     }
 
-    private static JsonObject request(String verb) {
-        JsonObject request = new JsonObject();
-        request.put("do", verb);
-        return request;
-    }
-
-    /** Asks a daemon, or its successor. @return the one that has answered */
-    private DaemonState askServing(DaemonState daemon, JsonObject request) throws IOException {
-        DaemonState serving = run.awaitServed(daemon.id());
+    private JsonObject ask(DaemonState serving, JsonObject request, Consumer<JsonObject> items) throws IOException {
         try (ControlClient client = ControlClient.connect(run, serving)) {
-            client.ask(request);
-        }
-        return serving;
-    }
-
-    private JsonObject ask(DaemonState daemon, JsonObject request, Consumer<JsonObject> items) throws IOException {
-        try (ControlClient client = ControlClient.connect(run, run.awaitServed(daemon.id()))) {
             return client.ask(request, items);
         }
     }

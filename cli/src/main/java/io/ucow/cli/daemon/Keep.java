@@ -43,7 +43,7 @@ record Keep(MountSpec spec, Handover handover, Path workingDirectory) {
     }
 
     /** The same in another process's descriptors. */
-    Keep heldBy(long pid, List<Integer> descriptors) {
-        return new Keep(spec, new Handover(pid, descriptors, handover.maxPayloadBytes()), workingDirectory);
+    Keep heldBy(Handover duplicates) {
+        return new Keep(spec, duplicates, workingDirectory);
     }
 }

@@ -1,9 +1,7 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
-import com.grack.nanojson.JsonWriter;
 import io.ucow.sys.Libc;
-import io.ucow.sys.NativeException;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
@@ -12,8 +10,6 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -71,11 +67,6 @@ public final class Keeper {
             var lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8));
             return new Line(pid, lines, out, System.nanoTime());
         }
-
-        void send(JsonObject message) {
-            out.print(JsonWriter.string(message) + '\n');
-            out.flush();
-        }
     }
 
     private Keeper(Keep kept, Line daemon, Duration firstPause) {
@@ -101,21 +92,11 @@ public final class Keeper {
             return 0; // the mount did not come about
         }
         Keep given = Keep.fromJson(Replies.parse(first));
-        Keep kept = given.heldBy(ProcessHandle.current().pid(), takeDuplicates(given));
+        Keep kept = given.heldBy(given.handover().take());
         Libc.chdir("/");
         Replies.done(out, ProcessId.current().toJson());
         var keeper = new Keeper(kept, new Line(given.handover().pid(), lines, out, System.nanoTime()), firstPause);
         return keeper.keep() ? 0 : 1;
-    }
-
-    private static List<Integer> takeDuplicates(Keep given) throws NativeException {
-        List<Integer> duplicates = new ArrayList<>();
-        int process = Libc.openProcess(given.handover().pid());
-        for (int fd : given.handover().descriptors()) {
-            duplicates.add(Libc.takeDescriptor(process, fd));
-        }
-        Libc.close(process);
-        return duplicates;
     }
 
     /** @return false if it gave up */
@@ -176,21 +157,14 @@ public final class Keeper {
             Replies.error(daemon.out(), new RemoteException("no successor could be started: " + e.getMessage(), 1));
             return;
         }
-        daemon.send(request(LEAVE));
+        Replies.send(daemon.out(), Requests.of(LEAVE));
         Libc.awaitExit(daemon.pid());
         try {
             go(successor);
             LOG.info("daemon replaced pid={} dir={}", daemon.pid(), kept.spec().dir());
         } catch (IOException e) {
-            LOG.warn("the successor failed", e);
-            succeed();
+            LOG.warn("the successor failed, and another one is tried", e); // once the end of the line is read
         }
-    }
-
-    static JsonObject request(String verb) {
-        JsonObject request = new JsonObject();
-        request.put("do", verb);
-        return request;
     }
 
     /** A process that is ready to take over. */
@@ -204,7 +178,7 @@ public final class Keeper {
         Process process = builder.redirectError(ProcessBuilder.Redirect.INHERIT).start();
         var out = new PrintStream(process.getOutputStream(), false, StandardCharsets.UTF_8);
         Line line = Line.of(process.pid(), process.getInputStream(), out);
-        line.send(message);
+        Replies.send(line.out(), message);
         String warm = line.in().readLine();
         if (warm == null) {
             throw new IOException("process " + line.pid() + " ended before it could take over");
@@ -214,7 +188,7 @@ public final class Keeper {
 
     /** Lets a successor serve. */
     private void go(Line successor) throws IOException {
-        successor.send(new JsonObject());
+        Replies.send(successor.out(), new JsonObject());
         Replies.read(successor.in(), item -> {});
         daemon = new Line(successor.pid(), successor.in(), successor.out(), System.nanoTime());
     }

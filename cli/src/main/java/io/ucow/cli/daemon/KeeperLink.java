@@ -1,7 +1,6 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
-import com.grack.nanojson.JsonWriter;
 import io.ucow.sys.Libc;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -29,6 +28,8 @@ final class KeeperLink {
     private volatile CompletableFuture<Void> leave = new CompletableFuture<>();
 
     private volatile boolean released;
+    /** Nothing is heard of the keeper any more: set before {@link #leave} is completed for the last time. */
+    private volatile boolean gone;
 
     /** What a daemon does about its keeper. */
     interface Listener {
@@ -67,7 +68,7 @@ final class KeeperLink {
      * @throws IOException if it could not take it; then this process must not die
      */
     ProcessId keep(Keep what, Listener listener) throws IOException {
-        send(what.toJson());
+        Replies.send(out, what.toJson());
         ProcessId keeper = ProcessId.fromJson(Replies.read(in, item -> {}));
         watch(listener);
         return keeper;
@@ -94,10 +95,15 @@ final class KeeperLink {
         } catch (IOException e) {
             LOG.debug("the line to the keeper broke", e);
         }
-        leave.completeExceptionally(new IOException("the keeper has died"));
+        gone = true;
+        leave.completeExceptionally(died());
         if (!released) {
             listener.lost();
         }
+    }
+
+    private static IOException died() {
+        return new IOException("the keeper has died");
     }
 
     /**
@@ -108,7 +114,10 @@ final class KeeperLink {
      */
     void awaitSuccessor() throws IOException {
         leave = new CompletableFuture<>();
-        send(Keeper.request(Keeper.REPLACE));
+        if (gone) {
+            leave.completeExceptionally(died());
+        }
+        Replies.send(out, Requests.of(Keeper.REPLACE));
         try {
             leave.get();
         } catch (ExecutionException e) {
@@ -132,12 +141,7 @@ final class KeeperLink {
     /** Ends the keeper: nothing is to be kept any more. */
     void release() {
         released = true;
-        send(Keeper.request(Keeper.RELEASE));
+        Replies.send(out, Requests.of(Keeper.RELEASE));
         out.close();
-    }
-
-    private void send(JsonObject message) {
-        out.print(JsonWriter.string(message) + '\n');
-        out.flush();
     }
 }

@@ -37,9 +37,19 @@ final class Replies {
         out.flush();
     }
 
-    /** A line feed ends a reply, whatever the platform. */
     private static void line(PrintStream out, JsonObject json, String member, Object value) {
         json.put(member, value);
+        print(out, json);
+    }
+
+    /** Sends any other message at once, as one line. */
+    static void send(PrintStream out, JsonObject message) {
+        print(out, message);
+        out.flush();
+    }
+
+    /** A line feed ends a message, whatever the platform. */
+    private static void print(PrintStream out, JsonObject json) {
         out.print(JsonWriter.string(json) + '\n');
     }
 

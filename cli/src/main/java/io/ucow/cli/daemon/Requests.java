@@ -34,6 +34,13 @@ final class Requests implements ControlServer.Handler {
         this.daemon = daemon;
     }
 
+    /** A request, to which members may be added. */
+    static JsonObject of(String verb) {
+        JsonObject request = new JsonObject();
+        request.put("do", verb);
+        return request;
+    }
+
     @Override
     public JsonObject answer(JsonObject request, Consumer<JsonObject> items) throws IOException {
         JsonObject result = new JsonObject();

@@ -40,7 +40,7 @@ class KeepTest {
 
     @Test
     void isTheSameInOtherHandsButForTheDescriptors() {
-        Keep held = SAMPLE.heldBy(8, List.of(3, 4));
+        Keep held = SAMPLE.heldBy(new Handover(8, List.of(3, 4), 1 << 20));
         assertThat(held.spec()).isEqualTo(SAMPLE.spec());
         assertThat(held.workingDirectory()).isEqualTo(SAMPLE.workingDirectory());
         assertThat(held.handover()).isEqualTo(new Handover(8, List.of(3, 4), 1 << 20));

@@ -62,19 +62,7 @@ final class Connection implements Closeable {
      * @throws NativeException {@code ESRCH} when that process is gone, {@code EPERM} when we may not
      */
     static Connection takeOver(Handover handover) throws IOException {
-        var connection = new Connection(new ArrayList<>());
-        int process = Libc.openProcess(handover.pid());
-        try {
-            for (int fd : handover.descriptors()) {
-                connection.descriptors.add(Libc.takeDescriptor(process, fd));
-            }
-            return connection;
-        } catch (IOException e) {
-            connection.closeAfter(e);
-            throw e;
-        } finally {
-            Libc.close(process);
-        }
+        return new Connection(new ArrayList<>(handover.take().descriptors()));
     }
 
     /** Clones the first descriptor until there are {@code count}; after the handshake. */
@@ -97,9 +85,9 @@ final class Connection implements Closeable {
 
     /**
      * Has the kernel hand out again whatever was handed out and not answered. Nobody may be reading requests yet: it
-     * would be served twice.
+     * would be served twice. When the mount is gone it does nothing; whoever reads requests next hears of it.
      *
-     * @throws NativeException {@code EINVAL} on kernels before 6.9, {@code ENODEV} when the mount is gone
+     * @throws NativeException {@code EINVAL} on kernels before 6.9
      */
     void resend() throws NativeException {
         ByteBuffer message = ByteBuffer.allocateDirect(OutHeader.SIZE).order(ByteOrder.nativeOrder());

@@ -203,8 +203,7 @@ final class Dispatcher {
             return answer;
         }
         // Whoever opens with O_DIRECT, a loop device above all, gets a path past the cache on which writes do not
-        // exclude
-        // one another; the kernel keeps it coherent with the cached one.
+        // exclude one another; the kernel keeps it coherent with the cached one.
         boolean direct = cache == CacheMode.NONE || (OpenIn.flags(body) & Libc.O_DIRECT) != 0;
         int flags = direct
                 ? OpenOut.FOPEN_DIRECT_IO | OpenOut.FOPEN_PARALLEL_DIRECT_WRITES | OpenOut.FOPEN_NOFLUSH

@@ -17,15 +17,21 @@ interface Target {
     String name();
 
     /** As the tables' columns have it, in Markdown. */
-    String label();
+    default String label() {
+        return name();
+    }
 
     Family family();
 
     /** Whether an fsync on the device waits for the disk, as a disk's must. */
-    boolean syncs();
+    default boolean syncs() {
+        return true;
+    }
 
     /** Why it cannot take part on this machine; empty if it can. */
-    Optional<String> missing() throws IOException;
+    default Optional<String> missing() throws IOException {
+        return Optional.empty();
+    }
 
     /**
      * Makes a device with the base's content on which nothing has been written yet.

@@ -62,23 +62,8 @@ final class Targets {
         }
 
         @Override
-        public String label() {
-            return "native";
-        }
-
-        @Override
         public Family family() {
             return Family.NATIVE;
-        }
-
-        @Override
-        public boolean syncs() {
-            return true;
-        }
-
-        @Override
-        public Optional<String> missing() {
-            return Optional.empty();
         }
 
         @Override
@@ -98,11 +83,6 @@ final class Targets {
         @Override
         public Family family() {
             return Family.QEMU;
-        }
-
-        @Override
-        public boolean syncs() {
-            return true;
         }
 
         @Override
@@ -234,11 +214,6 @@ final class Targets {
         }
 
         @Override
-        public String label() {
-            return "xmount";
-        }
-
-        @Override
         public Family family() {
             return Family.OTHER;
         }
@@ -284,11 +259,6 @@ final class Targets {
         @Override
         public Family family() {
             return Family.UCOW;
-        }
-
-        @Override
-        public boolean syncs() {
-            return true;
         }
 
         @Override

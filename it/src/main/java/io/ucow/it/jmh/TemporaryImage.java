@@ -19,7 +19,7 @@ import java.util.SplittableRandom;
 import java.util.UUID;
 
 /** A base of random bytes and an image over it, in a directory of their own, until they are closed. */
-final class TemporaryImage implements Closeable {
+public final class TemporaryImage implements Closeable {
     static final int CHUNK_BYTES = CreateOptions.DEFAULT_CHUNK_BYTES;
 
     private static final int MIB = 1 << 20;
@@ -59,8 +59,13 @@ final class TemporaryImage implements Closeable {
         return Images.open(image, false);
     }
 
-    /** The image's store alone, without copying and waiting. */
+    /** The image's store alone. */
     ExceptionStore openStore() throws IOException {
+        return openStore(image);
+    }
+
+    /** The store of an image in ucow's own format alone, without copying and waiting, to be written. */
+    public static ExceptionStore openStore(Path image) throws IOException {
         UUID boot = UUID.fromString(
                 Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip());
         return Images.plugins().stream()

@@ -1,7 +1,5 @@
 package io.ucow.it.bench;
 
-import java.util.Optional;
-
 /** A target that only has a name. */
 record FakeTarget(String name, Family family, boolean syncs) implements Target {
     static final FakeTarget NATIVE = new FakeTarget("native", Family.NATIVE, true);
@@ -9,16 +7,6 @@ record FakeTarget(String name, Family family, boolean syncs) implements Target {
     static final FakeTarget QEMU_EXT = new FakeTarget("qemu-ext", Family.QEMU, true);
     static final FakeTarget LAX = new FakeTarget("lax", Family.OTHER, false);
     static final FakeTarget UCOW = new FakeTarget("ucow", Family.UCOW, true);
-
-    @Override
-    public String label() {
-        return name;
-    }
-
-    @Override
-    public Optional<String> missing() {
-        return Optional.empty();
-    }
 
     @Override
     public Attachment attach(Scratch scratch) {
