@@ -14,6 +14,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -24,6 +26,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * <p>{@code -Ducow.powerloss.seed=N} runs one more seed, {@code -Ducow.powerloss.variants=N} tries more outcomes of each
  * cut.
  */
+@Execution(ExecutionMode.CONCURRENT)
 class PowerLossTest {
     @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads")
     @CsvSource({
