@@ -13,9 +13,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+@Isolated("measures the memory of the process")
 class SparseLongsTest {
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 511, 513, (1 << 27) - 1, 1 << 27, (1 << 27) + 1, (1L << 32) + 3, 1L << 35})
