@@ -31,6 +31,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.parallel.Isolated;
 
 /**
  * G7: hostile images are opened, read, checked and written to. Mutations know the format, and most of them put the
@@ -39,6 +40,7 @@ import org.junit.jupiter.api.Timeout;
  * <p>{@code -Ducow.fuzz.seed=N} runs one case again, {@code -Ducow.fuzz.first=N} and {@code -Ducow.fuzz.cases=M} explore.
  */
 @Timeout(value = 180, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+@Isolated("measures the heap")
 class FuzzTest {
     private static final int CASES = Integer.getInteger("ucow.fuzz.cases", 4000);
     private static final long TOTAL_NANOS = TimeUnit.SECONDS.toNanos(35);
