@@ -1,7 +1,6 @@
 package io.ucow.store.table;
 
 import io.ucow.store.BlockDevice;
-import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
@@ -36,14 +35,8 @@ public final class ImageOpener implements TargetOpener {
             Images.create(new CreateOptions(
                     spec.store(), spec.base(), OptionalLong.of(spec.sizeBytes()), spec.chunkBytes(), format));
         }
-        CowDevice device = Images.open(spec.store(), options);
-        try {
-            requireAgreement(spec, device.info());
-            return device;
-        } catch (IOException | RuntimeException e) {
-            Backing.closeAfter(e, device);
-            throw e;
-        }
+        requireAgreement(spec, Images.info(spec.store())); // before it is opened, which writes
+        return Images.open(spec.store(), options);
     }
 
     @Override

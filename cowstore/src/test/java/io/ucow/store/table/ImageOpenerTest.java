@@ -108,12 +108,14 @@ class ImageOpenerTest {
     }
 
     @Test
-    void otherChunkSizeIsRefusedAndTheStoreClosed() throws IOException {
+    void otherChunkSizeIsRefusedAndTheStoreAsItWas() throws IOException {
         open(false, table).close();
+        byte[] before = Files.readAllBytes(store);
         assertThatThrownBy(() -> open(false, table.replace(" 8\n", " 16\n")))
                 .isInstanceOf(TableMismatchException.class)
                 .hasMessage(store + " has chunks of 8 sectors, but the table says 16 for ident 'vm'; correct CHUNK, or"
                         + " name another COWDEV");
+        assertThat(store).hasBinaryContent(before);
         open(false, table).close();
     }
 
