@@ -176,11 +176,12 @@ public final class CowDevice implements BlockDevice {
      */
     private int alter(long guestOffset, ByteBuffer src, long wanted) throws IOException {
         int position = src == null ? 0 : src.position();
+        long reclaimed = store.reclaimed();
         try {
             return tryAlter(guestOffset, src, wanted);
         } catch (IOException e) {
             // Discarded slots become free at the next barrier: a guest that just discarded must not see a full disk.
-            if (Errno.of(e) != Errno.ENOSPC || !store.reclaim()) {
+            if (Errno.of(e) != Errno.ENOSPC || !(store.reclaim() || store.reclaimed() != reclaimed)) {
                 throw e;
             }
             if (src != null) {

@@ -91,11 +91,18 @@ public interface ExceptionStore extends Closeable {
     void flush() throws IOException;
 
     /**
-     * Makes space freed by earlier commits available now, flushing if that takes one.
+     * Makes space freed by earlier commits available now, flushing if that takes one; where another thread is about to,
+     * waits for it.
      *
-     * @return true if there was any, so that a failed allocation is worth another try
+     * @return true if there was any left to do
      */
     boolean reclaim() throws IOException;
+
+    /**
+     * Chunks whose freed space was made available since the store was opened, by whomever. What failed for want of space
+     * is worth another try when this has changed since before.
+     */
+    long reclaimed();
 
     /** Where an altered chunk is, for people; the request path does not call it. */
     ChunkSource locate(long entry);

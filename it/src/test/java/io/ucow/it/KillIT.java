@@ -203,6 +203,7 @@ class KillIT {
         List<Object> arguments = new ArrayList<>(List.of(
                 "--name=load", "--filename=" + device, "--size=" + MEBIBYTES + "m", "--rw=randwrite", "--bs=4k"));
         arguments.addAll(List.of("--direct=1", "--ioengine=libaio", "--iodepth=8", "--verify=crc32c"));
+        arguments.add("--rate_iops=4000"); // not done before it is killed, however fast the device
         arguments.add("--randseed=" + randSeed);
         arguments.addAll(List.of(more));
         return Tool.of("fio", arguments.toArray()).in(home.root()).within(LOAD_LIMIT);

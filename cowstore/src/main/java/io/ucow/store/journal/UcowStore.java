@@ -76,6 +76,10 @@ final class UcowStore implements ExceptionStore {
 
     private final LongAdder checkpoints = new LongAdder();
 
+    private final ReentrantLock giveBackLock = new ReentrantLock();
+    /** Slots given back so far. */
+    private final AtomicLong reclaimed = new AtomicLong();
+
     /** The failed sync, or the bug, after which nothing may be reported durable; null while all is well. */
     private volatile IOException failure;
 
@@ -306,6 +310,7 @@ final class UcowStore implements ExceptionStore {
     }
 
     private void makeJournalRoom(long reserve) throws IOException {
+        long before = reclaimed();
         try {
             checkpointUnlessRoom(reserve);
         } catch (IOException e) {
@@ -313,7 +318,7 @@ final class UcowStore implements ExceptionStore {
                 throw e;
             }
             // What discards freed may be all the room there is.
-            if (!reclaim()) {
+            if (!reclaim() && reclaimed() == before) {
                 throw new StoreFullException(image + ": no room for a checkpoint of the map", e);
             }
             checkpointUnlessRoom(reserve);
@@ -425,20 +430,35 @@ final class UcowStore implements ExceptionStore {
 
     @Override
     public boolean reclaim() throws IOException {
-        if (freed.isEmpty()) {
-            return false;
+        if (!freed.isEmpty()) {
+            flush();
         }
-        flush();
         return giveBack() > 0;
+    }
+
+    @Override
+    public long reclaimed() {
+        return reclaimed.get();
     }
 
     /** Returns slots freed before the last barrier to the allocator and the file system. @return how many */
     long giveBack() throws IOException {
-        long[] ready = freed.takeBefore(durable.get());
-        if (ready.length == 0) {
-            return 0;
+        giveBackLock.lock();
+        try {
+            long[] ready = freed.takeBefore(durable.get());
+            if (ready.length > 0) {
+                context.readers().await();
+                giveBack(ready);
+                reclaimed.addAndGet(ready.length);
+            }
+            return ready.length;
+        } finally {
+            giveBackLock.unlock();
         }
-        context.readers().await();
+    }
+
+    /** @param ready ascending */
+    private void giveBack(long[] ready) {
         IOException failed = null;
         for (int i = 0; i < ready.length; ) {
             int run = 1;
@@ -457,7 +477,6 @@ final class UcowStore implements ExceptionStore {
         if (failed != null) {
             LOG.warn("space of free slots not given back image={}", image, failed);
         }
-        return ready.length;
     }
 
     private void punch(long slot, long count) throws IOException {

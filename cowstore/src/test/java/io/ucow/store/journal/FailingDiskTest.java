@@ -20,6 +20,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.UUID;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
@@ -90,6 +91,31 @@ class FailingDiskTest {
         assertThat(letters(0, 3, 4, 5, 8, 9)).isEqualTo("\0\0obbo");
         disk.limitAllocationTo(Long.MAX_VALUE);
         reopenAndCheck("\0\0\0\0obbbbo");
+    }
+
+    /** Space that another thread is giving back is waited for: it is nobody's, and no longer on the list of what is freed. */
+    @Test
+    void spaceThatIsBeingGivenBackServesNewWrites() throws Exception {
+        create(1024);
+        write(0, 4 * CHUNK, 'a');
+        disk.fillDisk();
+        device.discard(0, 4 * CHUNK);
+        FutureTask<Void> write = new FutureTask<>(() -> {
+            write(20 * CHUNK, CHUNK, 'c');
+            return null;
+        });
+        Thread writer = new Thread(write, "writer");
+        file.hook((call, offset, length) -> {
+            if (call == Call.PUNCH && writer.getState() == Thread.State.NEW) {
+                writer.start();
+                while (writer.isAlive() && writer.getState() != Thread.State.WAITING) {
+                    Thread.onSpinWait();
+                }
+            }
+        });
+        write(10 * CHUNK, CHUNK, 'b');
+        write.get();
+        assertThat(letters(0, 10, 20)).isEqualTo("\0bc");
     }
 
     @Test
