@@ -81,12 +81,13 @@ public final class DeviceDiff {
         try {
             for (long at = skipHoles(0); at < sizeBytes; at = skipHoles(at)) {
                 long dataEnd = Math.min(sizeBytes, Math.max(left.device.seekHole(at), right.device.seekHole(at)));
-                // At least one sector: a hole may begin within it.
-                for (long pieceEnd; at < sizeBytes && at < dataEnd; at = pieceEnd) {
-                    pieceEnd = Math.min(sizeBytes, (at & -PIECE_BYTES) + PIECE_BYTES);
+                // At least one piece: where data does not begin with a sector, that sector begins in a hole.
+                do {
+                    long pieceEnd = Math.min(sizeBytes, (at & -PIECE_BYTES) + PIECE_BYTES);
                     comparePiece(at, (int) (pieceEnd - at), ours, theirs);
                     progress.accept(pieceEnd - at);
-                }
+                    at = pieceEnd;
+                } while (at < dataEnd);
             }
             report();
             return different;

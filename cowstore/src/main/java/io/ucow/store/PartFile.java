@@ -13,12 +13,13 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.UUID;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A file that gets its name when it is complete: until then it is beside it, as {@code NAME.part-} and eight digits. It is
+ * A file that gets its name when it is complete: until then it is beside it, as {@code NAME.ucow-part-} and eight hexadecimal digits. It is
  * removed unless {@link #complete} was called, also when a signal ends this process. What {@code kill -9} leaves is
  * removed by the next one of the same name, who tells it by the whole-file lock that nobody holds any more.
  *
@@ -45,7 +46,7 @@ final class PartFile implements Closeable {
      */
     static PartFile of(Path name) throws IOException {
         requireNone(name);
-        String prefix = name.getFileName() + ".part-";
+        String prefix = name.getFileName() + ".ucow-part-";
         for (Path left : partsOf(name, prefix)) {
             removeUnlessInUse(left);
         }
@@ -63,7 +64,7 @@ final class PartFile implements Closeable {
 
     private static List<Path> partsOf(Path name, String prefix) throws IOException {
         try (Stream<Path> files = Files.list(directoryOf(name))) {
-            return files.filter(f -> f.getFileName().toString().startsWith(prefix))
+            return files.filter(f -> f.getFileName().toString().matches(Pattern.quote(prefix) + "[0-9a-f]{8}"))
                     .toList();
         }
     }

@@ -3,6 +3,7 @@ package io.ucow.store;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -76,6 +77,42 @@ class DeviceDiffTest {
                     .containsExactly(new Range(24 * SECTOR, SECTOR), new Range(1L << 41, SECTOR));
         }
         assertThat(progress).hasValue(size);
+    }
+
+    /** As a base of another kind may have it: data that begins and ends within a sector. */
+    @Test
+    void dataNeedNotBeginWithASector() throws IOException {
+        Origin oneByte = new Origin() {
+            private final Origin bytes = TestDevices.origin(new byte[1_000_000]);
+
+            @Override
+            public long sizeBytes() {
+                return bytes.sizeBytes();
+            }
+
+            @Override
+            public void read(ByteBuffer dst, long offset) throws IOException {
+                bytes.read(dst, offset);
+                dst.put((int) (700_001 - offset), (byte) 1);
+            }
+
+            @Override
+            public long seekData(long offset) {
+                return offset <= 700_001 ? 700_001 : Long.MAX_VALUE;
+            }
+
+            @Override
+            public long seekHole(long offset) {
+                return offset == 700_001 ? 700_002 : offset;
+            }
+
+            @Override
+            public void close() {}
+        };
+
+        assertThat(differences(oneByte, TestDevices.origin(new byte[0])))
+                .containsExactly(new Range(700_001 / SECTOR * SECTOR, SECTOR));
+        assertThat(progress).hasValue(1_000_000);
     }
 
     private List<Range> differences(Origin left, Origin right) throws IOException {

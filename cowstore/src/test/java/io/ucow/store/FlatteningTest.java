@@ -118,9 +118,10 @@ class FlatteningTest {
 
     @Test
     void leftoversOfTheDeadAreRemovedAndThoseInUseAreNot() throws IOException {
-        Path dead = Files.writeString(directory.resolve("out.part-00000000"), "dead");
-        Path other = Files.writeString(directory.resolve("other.part-00000000"), "of another file");
-        Path alive = directory.resolve("out.part-11111111");
+        Path dead = Files.writeString(directory.resolve("out.ucow-part-00000000"), "dead");
+        Path other = Files.writeString(directory.resolve("other.ucow-part-00000000"), "of another file");
+        Path users = Files.writeString(directory.resolve("out.ucow-part-list"), "the user's own");
+        Path alive = directory.resolve("out.ucow-part-11111111");
         try (NativeFile writer = NativeFile.create(alive, 0644)) {
             assertThat(writer.tryLock(true)).isTrue();
             writer.write(ByteBuffer.allocateDirect(10), 0);
@@ -130,6 +131,7 @@ class FlatteningTest {
             assertThat(dead).doesNotExist();
             assertThat(alive).exists();
             assertThat(other).exists();
+            assertThat(users).exists();
         }
         assertThat(Files.readAllBytes(out)).isEqualTo(expected);
     }
@@ -162,7 +164,7 @@ class FlatteningTest {
     private void assertNoParts() {
         try (Stream<Path> files = Files.list(directory)) {
             List<String> names = files.map(f -> f.getFileName().toString()).toList();
-            assertThat(names).noneMatch(name -> name.contains(".part-"));
+            assertThat(names).noneMatch(name -> name.contains(".ucow-part-"));
         } catch (IOException e) {
             throw new java.io.UncheckedIOException(e);
         }

@@ -136,8 +136,8 @@ class FlattenIT {
         Path disk = Files.createDirectory(home.path("disk"));
         Tool.of("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk).succeed();
 
-        Tool.Result result = home.ucow("flatten", "-O", format, image, disk.resolve("flat"))
-                .exit(NO_SPACE);
+        Tool.Result result =
+                home.ucow("flatten", "-O", format, image, disk.resolve("flat")).exit(NO_SPACE);
 
         assertThat(result.stderr()).startsWith("ucow: " + disk.resolve("flat")).contains("no space left");
         assertThat(result.stderr().lines()).hasSize(1);
