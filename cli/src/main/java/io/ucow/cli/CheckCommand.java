@@ -25,6 +25,7 @@ import picocli.CommandLine.Parameters;
             "Exit codes are those of 'qemu-img check': 0 sound, 1 could not check, 2 corruptions, 3 leaks only."
         },
         exitCodeOnInvalidInput = ExitCodes.FAILURE,
+        exitCodeOnExecutionException = ExitCodes.FAILURE,
         mixinStandardHelpOptions = true)
 final class CheckCommand implements Callable<Integer> {
     @Mixin

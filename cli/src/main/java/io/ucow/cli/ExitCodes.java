@@ -27,8 +27,8 @@ import java.util.Map;
  * What {@code ucow}'s exit status means.
  *
  * <p>{@code ucow check} answers with {@code qemu-img check}'s codes instead: 0 sound, 1 could not check (bad arguments
- * included), 2 corruptions, 3 leaks only. For that reason 3 means nothing else, and 2 outside {@code check} only a
- * wrong command line.
+ * included), 2 corruptions, 3 leaks only. {@code ucow diff} has those of {@code qemu-img compare}: 0 equal, 1 different, 2
+ * could not compare. For that reason 3 means nothing else, and 2 outside these two only a wrong command line.
  */
 public final class ExitCodes {
     /** Done. */
@@ -42,6 +42,11 @@ public final class ExitCodes {
     public static final int CHECK_CORRUPT = 2;
     /** {@code check}: the image is sound but has leaks. */
     public static final int CHECK_LEAKS = 3;
+
+    /** {@code diff}: the devices differ. */
+    public static final int DIFF_DIFFERENT = 1;
+    /** {@code diff}: they could not be compared. */
+    public static final int DIFF_IMPOSSIBLE = 2;
 
     /** An image, base, directory, mount or attachment that is not there. */
     public static final int NOT_FOUND = 10;

@@ -27,9 +27,6 @@ import picocli.CommandLine.Parameters;
         description = "Show what devices have done: requests, bytes, latencies, copies, the state of the journal.",
         mixinStandardHelpOptions = true)
 final class StatusCommand implements Callable<Integer> {
-    /** Set by bin/ucow when standard output is one; {@code System.console()} says so of anything from JDK 22 on. */
-    private static final String TERMINAL_PROPERTY = "ucow.terminal";
-
     private static final String HOME_AND_CLEAR = "\033[H\033[J";
 
     @Mixin
@@ -57,7 +54,7 @@ final class StatusCommand implements Callable<Integer> {
             }
             return ExitCodes.OK;
         }
-        String before = Boolean.getBoolean(TERMINAL_PROPERTY) ? HOME_AND_CLEAR : "";
+        String before = Output.isTerminal() ? HOME_AND_CLEAR : "";
         while (!output.writer().checkError()) {
             output.text(output.isJson() ? JsonWriter.string(status) + "\n" : before + text.of(status) + "\n");
             TimeUnit.SECONDS.sleep(1);

@@ -31,6 +31,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             MapCommand.class,
             TableCommand.class,
             CheckCommand.class,
+            FlattenCommand.class,
+            DiffCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,
@@ -91,7 +93,8 @@ public final class UcowCli implements Runnable {
         if (root.verbose) {
             failure.printStackTrace(err);
         }
-        boolean check = command.getCommand() instanceof CheckCommand;
-        return check ? ExitCodes.FAILURE : ExitCodes.of(failure);
+        Object verb = command.getCommand();
+        boolean ownCodes = verb instanceof CheckCommand || verb instanceof DiffCommand;
+        return ownCodes ? command.getCommandSpec().exitCodeOnExecutionException() : ExitCodes.of(failure);
     }
 }

@@ -75,6 +75,10 @@ class UcowCliTest {
                 Arguments.of(2, "IMAGE", List.of("table")),
                 Arguments.of(1, "IMAGE", List.of("check")),
                 Arguments.of(1, "Unknown option", List.of("check", "--frob", "a")),
+                Arguments.of(2, "'OUT'", List.of("flatten", "a")),
+                Arguments.of(2, "no chunks", List.of("flatten", "--chunk", "4K", "a", "b")),
+                Arguments.of(2, "8 GiB", List.of("flatten", "-O", "ucow", "--chunk", "8G", "a", "b")),
+                Arguments.of(2, "'B'", List.of("diff", "a")),
                 Arguments.of(2, "'x'", List.of("plugins", "x")));
     }
 
@@ -103,7 +107,7 @@ class UcowCliTest {
 
     @Test
     void everyListingHasJson() {
-        for (String verb : List.of("list", "status", "info", "map", "check", "plugins")) {
+        for (String verb : List.of("list", "status", "info", "map", "check", "diff", "plugins")) {
             CommandLine command = UcowCli.commandLine().getSubcommands().get(verb);
             assertThat(command.getCommandSpec().optionsMap()).as(verb).containsKey("--json");
         }
@@ -181,6 +185,33 @@ class UcowCliTest {
         assertThat(JsonParser.object().from(out.toString()).getBoolean("sound")).isTrue();
         assertThat(ucow("check", image)).isZero();
         assertThat(out.toString()).startsWith("No errors were found");
+    }
+
+    @Test
+    void anImageIsFlattenedAndCompared() throws Exception {
+        byte[] content = new byte[100_000];
+        content[99_999] = 1;
+        Path base = Files.write(temporary.resolve("base.img"), content);
+        Path image = temporary.resolve("a.cow");
+        Path raw = temporary.resolve("flat.img");
+        Path flat = temporary.resolve("flat.cow");
+        assertThat(ucow("create", "--base", base, image)).isZero();
+
+        assertThat(ucow("flatten", image, raw)).isZero();
+        assertThat(ucow("flatten", "-O", "ucow", image, flat)).isZero();
+        assertThat(out.toString() + err).isEmpty();
+
+        assertThat(Files.readAllBytes(raw)).isEqualTo(content);
+        assertThat(ucow("diff", "--json", flat, raw)).isZero();
+        assertThat(JsonParser.array().from(out.toString())).isEmpty();
+        Path larger = Files.write(temporary.resolve("larger.img"), new byte[200_000]);
+        assertThat(ucow("diff", flat, larger)).isEqualTo(ExitCodes.DIFF_DIFFERENT);
+        assertThat(out.toString().lines()).hasSize(2).last().asString().matches("0x18600 +0x200");
+        assertThat(err.toString().lines()).singleElement().asString().contains("sizes differ", "100000", "200000");
+        assertThat(ucow("diff", flat, temporary)).isEqualTo(ExitCodes.DIFF_IMPOSSIBLE);
+        assertOneErrorLine("is a directory");
+        assertThat(ucow("flatten", image, raw)).isEqualTo(ExitCodes.EXISTS);
+        assertOneErrorLine(raw.toString(), "exists already");
     }
 
     @Test

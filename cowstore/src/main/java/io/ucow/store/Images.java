@@ -12,6 +12,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.UUID;
 
@@ -134,6 +135,25 @@ public final class Images {
         return open(image, OpenOptions.of(readOnly));
     }
 
+    /**
+     * Opens what can be read as a disk, for reading only: an image over its base, or a raw file or block device as it is.
+     *
+     * @throws UnsupportedFormatException if it is an image for which there is no plug-in, or neither file nor block device
+     * @throws IOException as {@link #open(Path, OpenOptions)} if it is an image
+     */
+    public static Origin openContent(Path path) throws IOException {
+        if (Libc.statx(path).isRegular()) {
+            try (NativeFile file = NativeFile.open(path, Libc.O_RDONLY)) {
+                ByteBuffer head = headOf(file);
+                if (pluginOf(head).isPresent()) {
+                    return new DeviceOrigin(open(path, true));
+                }
+                refuseQcow2(head, path);
+            }
+        }
+        return FileOrigin.open(path, CacheMode.WRITEBACK);
+    }
+
     private static Origin openOrigin(OriginReference reference, Path image, CacheMode cache) throws IOException {
         if (reference == null) {
             return new ZeroOrigin();
@@ -224,21 +244,31 @@ public final class Images {
 
     private static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
         requireRegular(image, file.status());
+        ByteBuffer head = headOf(file);
+        refuseQcow2(head, image);
+        return pluginOf(head)
+                .orElseThrow(() -> new UnsupportedFormatException(
+                        image + ": is not an image of any known format; make one with: ucow create --base " + image
+                                + " NEW-IMAGE"));
+    }
+
+    private static ByteBuffer headOf(NativeFile file) throws IOException {
         ByteBuffer head =
                 ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         file.read(head, 0);
-        head.flip();
-        for (ExceptionStoreProvider plugin : plugins()) {
-            if (plugin.recognises(head)) {
-                return plugin;
-            }
+        return head.flip();
+    }
+
+    private static Optional<ExceptionStoreProvider> pluginOf(ByteBuffer head) {
+        return plugins().stream().filter(plugin -> plugin.recognises(head)).findFirst();
+    }
+
+    /** Refuses an image of a format that is known by name alone, if no plug-in has it. */
+    private static void refuseQcow2(ByteBuffer head, Path image) throws UnsupportedFormatException {
+        if (head.limit() >= 4 && head.getInt(0) == QCOW2_MAGIC && pluginOf(head).isEmpty()) {
+            throw new UnsupportedFormatException(
+                    image + ": is a qcow2 image, for which there is no plug-in; see 'ucow plugins'");
         }
-        boolean qcow2 = head.limit() >= 4 && head.getInt(0) == QCOW2_MAGIC;
-        throw new UnsupportedFormatException(image
-                + (qcow2
-                        ? ": is a qcow2 image, for which there is no plug-in; see 'ucow plugins'"
-                        : ": is not an image of any known format; make one with: ucow create --base " + image
-                                + " NEW-IMAGE"));
     }
 
     private static void lock(NativeFile file, Path image, boolean exclusive) throws IOException {

@@ -54,6 +54,11 @@ public final class Libc {
     /** Source: {@code include/uapi/linux/prctl.h}. */
     private static final int PR_SET_IO_FLUSHER = 57;
 
+    /** Source: {@code include/uapi/asm-generic/ioctls.h}. {@code struct winsize}: u16 rows, columns, and two unused. */
+    private static final int TIOCGWINSZ = 0x5413;
+
+    private static final int WINSIZE_SIZE = 8;
+
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
@@ -290,6 +295,12 @@ public final class Libc {
             r = CALLS.ioctl(fd, request, argument);
         } while (r < 0 && errno() == Errno.EINTR);
         return result(r);
+    }
+
+    /** Columns of the terminal that {@code fd} is; 0 when it is none, or does not know its size. */
+    public static int terminalColumns(int fd) {
+        ByteBuffer size = ByteBuffer.allocateDirect(WINSIZE_SIZE).order(ByteOrder.nativeOrder());
+        return ioctl(fd, TIOCGWINSZ, size) < 0 ? 0 : Short.toUnsignedInt(size.getShort(2));
     }
 
     /**

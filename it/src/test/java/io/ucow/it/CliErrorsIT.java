@@ -33,6 +33,7 @@ class CliErrorsIT {
     private static final int ENVIRONMENT = 19;
     private static final int CHECK_IMPOSSIBLE = 1;
     private static final int CHECK_CORRUPT = 2;
+    private static final int DIFF_IMPOSSIBLE = 2;
 
     @RegisterExtension
     private final UcowHome home = new UcowHome();
@@ -142,6 +143,26 @@ class CliErrorsIT {
         mistake(CHECK_IMPOSSIBLE, "is not an image", "check", "base");
         mistake(CHECK_IMPOSSIBLE, "directory", "check", "dir");
 
+        mistake(USAGE, "OUT", "flatten", "vm.cow");
+        mistake(USAGE, "'more'", "flatten", "vm.cow", "x.img", "more");
+        mistake(USAGE, "a raw file has no chunks", "flatten", "--chunk", "64K", "vm.cow", "x.img");
+        mistake(USAGE, "power of two", "flatten", "-O", "ucow", "--chunk", "48K", "vm.cow", "x.cow");
+        mistake(NOT_FOUND, "no such image", "flatten", "nowhere.cow", "x.img");
+        mistake(NOT_FOUND, "make it with mkdir", "flatten", "vm.cow", "nowhere/x.img");
+        mistake(EXISTS, "base: exists already", "flatten", "vm.cow", "base");
+        mistake(EXISTS, "dir: exists already", "flatten", "-O", "ucow", "vm.cow", "dir");
+        mistake(UNSUPPORTED, "no plug-in for format 'vmdk'", "flatten", "-O", "vmdk", "vm.cow", "x.img");
+        mistake(UNSUPPORTED, "is not an image", "flatten", "base", "x.img");
+        mistake(CORRUPT, "damaged.cow", "flatten", "damaged.cow", "x.img");
+        mistakeOfKind("dir", "flatten", "dir", "x.img");
+
+        mistake(DIFF_IMPOSSIBLE, "'B'", "diff", "vm.cow");
+        mistake(DIFF_IMPOSSIBLE, "nowhere: no such file", "diff", "vm.cow", "nowhere");
+        mistake(DIFF_IMPOSSIBLE, "dir: is a directory", "diff", "dir", "base");
+        mistake(DIFF_IMPOSSIBLE, "image.qcow2: is a qcow2 image", "diff", "base", "image.qcow2");
+        mistake(DIFF_IMPOSSIBLE, "neither a regular file nor", "diff", "base", "/dev/null");
+        mistake(DIFF_IMPOSSIBLE, "damaged.cow", "diff", "base", "damaged.cow");
+
         // With something mounted and attached, in use.
         Path mounted = home.mount("mounted.cow").dir();
         Path device = home.attach("attached.cow");
@@ -154,6 +175,8 @@ class CliErrorsIT {
         mistake(BUSY, "already attached as " + device, "attach", "attached.cow");
         mistake(BUSY, "already attached as " + device, "mount", "attached.cow", "dir");
         mistake(CHECK_IMPOSSIBLE, "in use", "check", "mounted.cow");
+        mistake(BUSY, "in use", "flatten", "mounted.cow", "x.img");
+        mistake(DIFF_IMPOSSIBLE, "in use", "diff", "base", "attached.cow");
         mistake(NOT_FOUND, "not attached, but mounted at " + mounted, "detach", "mounted.cow");
         mistake(NOT_FOUND, "no ucow mount there", "unmount", "attached.cow");
         Path attachedAt = Path.of(home.list().stream()

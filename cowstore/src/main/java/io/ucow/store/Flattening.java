@@ -1,0 +1,87 @@
+package io.ucow.store;
+
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeFile;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.function.LongConsumer;
+
+/**
+ * Writes a device, base and all, to a file of its own that needs no base.
+ *
+ * <p>The file has its name only when it is complete and durable; of a flattening that fails, or is killed, nothing of
+ * that name is there, see {@link PartFile}.
+ *
+ * <p>Threading: every method may be called from any thread.
+ */
+public final class Flattening {
+    private static final int FILE_MODE = 0644;
+
+    /** Writes the content to the file at {@code part}, which it creates, locks, syncs and closes. */
+    private interface Writer {
+        void write(Path part) throws IOException;
+    }
+
+    private Flattening() {}
+
+    /**
+     * Writes a raw image, with holes where {@code device} has holes, or zeros.
+     *
+     * @param out must not exist
+     * @param progress as {@link DeviceCopy#copy}
+     * @throws FileAlreadyExistsException if {@code out} exists
+     * @throws StoreFullException if there is no room for it
+     */
+    public static void toRaw(BlockDevice device, Path out, LongConsumer progress) throws IOException {
+        write(out, part -> {
+            try (NativeFile file = NativeFile.create(part, FILE_MODE)) {
+                if (!file.tryLock(true)) {
+                    throw new StoreInUseException(part + ": was locked as soon as it was created; try again");
+                }
+                file.truncate(device.sizeBytes());
+                DeviceCopy.copy(device, (offset, src) -> file.write(src, offset), progress);
+                file.sync();
+            }
+        });
+    }
+
+    /**
+     * Writes an image without a base, in which blocks of zeros take no space.
+     *
+     * @param out must not exist
+     * @param chunkBytes as {@link CreateOptions}
+     * @param format the plug-in's name
+     * @param progress as {@link DeviceCopy#copy}
+     * @throws FileAlreadyExistsException if {@code out} exists
+     * @throws StoreFullException if there is no room for it
+     * @throws UnsupportedFormatException if no plug-in has the format's name
+     * @throws IllegalArgumentException if the chunk size is not possible, or not for a device of this size
+     */
+    public static void toImage(BlockDevice device, Path out, int chunkBytes, String format, LongConsumer progress)
+            throws IOException {
+        OptionalLong size = OptionalLong.of(device.sizeBytes());
+        write(out, part -> {
+            Images.create(new CreateOptions(part, Optional.empty(), size, chunkBytes, format));
+            try (CowDevice image = Images.open(part, false)) {
+                DeviceCopy.copy(device, image::write, progress);
+            }
+        });
+    }
+
+    private static void write(Path out, Writer writer) throws IOException {
+        try (PartFile part = PartFile.of(out)) {
+            writer.write(part.path());
+            part.complete();
+        } catch (IOException e) {
+            if (Errno.of(e) == Errno.ENOSPC || e instanceof StoreFullException) {
+                throw new StoreFullException(
+                        out + ": no space left for it, and nothing of it was kept; make room, or choose another place",
+                        e);
+            }
+            throw e;
+        }
+    }
+}
