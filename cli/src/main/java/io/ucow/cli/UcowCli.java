@@ -31,6 +31,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             MapCommand.class,
             TableCommand.class,
             CheckCommand.class,
+            SnapshotCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,
