@@ -27,7 +27,8 @@ final class CreateCommand implements Callable<Integer> {
     @Option(
             names = {"-b", "--base"},
             paramLabel = "BASE",
-            description = "Raw image or block device behind it, never written. Without one the disk starts as zeros.")
+            description =
+                    "Raw image, block device or ucow image behind it, never written. Without one the disk is zeros.")
     private Path base;
 
     @Option(

@@ -30,7 +30,7 @@ final class ImageFiles {
     static void requireBase(Path base) throws IOException {
         if (Files.notExists(base)) {
             throw new NoSuchFileException(
-                    base.toString(), null, "no such base; name a raw disk image or a block device");
+                    base.toString(), null, "no such base; name a raw disk image, a block device or a ucow image");
         }
         requireNoDirectory(base, "a base");
     }

@@ -33,6 +33,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             CheckCommand.class,
             FlattenCommand.class,
             DiffCommand.class,
+            SnapshotCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,

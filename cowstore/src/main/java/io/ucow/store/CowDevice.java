@@ -25,7 +25,7 @@ import java.util.function.Consumer;
  *
  * <p>Threading: as {@link BlockDevice}. The only allocation on the request path is that of an exception.
  */
-public final class CowDevice implements BlockDevice {
+public final class CowDevice implements ImageDevice {
     private final ExceptionStore store;
     private final Origin origin;
     private final Geometry geometry;
@@ -502,12 +502,12 @@ public final class CowDevice implements BlockDevice {
         return store.allocatedBytes();
     }
 
-    /** What is known of the image. */
+    @Override
     public ImageInfo info() throws IOException {
         return store.info();
     }
 
-    /** What this device has done since it was opened. */
+    @Override
     public DeviceStats stats() {
         DeviceStats s = store.stats();
         return new DeviceStats(
@@ -522,10 +522,7 @@ public final class CowDevice implements BlockDevice {
                 s.checkpointPages());
     }
 
-    /**
-     * Calls {@code visitor} for each extent of the device, in order and without gaps. Under load the picture is that of no
-     * single instant.
-     */
+    @Override
     public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
         new ExtentWalk(store, blocks, visitor).run();
     }

@@ -14,6 +14,7 @@ import java.util.Optional;
  * @param geometry capacity and chunk size
  * @param base the read-only image behind the store; empty when the device started as zeros
  * @param baseSizeBytes recorded size of the base, 0 when there is none
+ * @param baseIsImage true when the base is a ucow image itself, and size and content are those of its device
  * @param alteredChunks chunks held in the store
  * @param zeroChunks chunks that read as zeros without a slot
  * @param allocatedBytes storage the file occupies, metadata included
@@ -28,6 +29,7 @@ public record ImageInfo(
         Geometry geometry,
         Optional<Path> base,
         long baseSizeBytes,
+        boolean baseIsImage,
         long alteredChunks,
         long zeroChunks,
         long allocatedBytes,

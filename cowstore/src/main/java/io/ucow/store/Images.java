@@ -11,6 +11,7 @@ import java.nio.ByteOrder;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
@@ -39,31 +40,71 @@ public final class Images {
      *
      * @throws FileAlreadyExistsException if {@code options.image()} exists
      * @throws NativeException {@code ENOENT} if the base does not
-     * @throws UnsupportedFormatException if no plug-in has the format's name, or the base is not raw
+     * @throws UnsupportedFormatException if no plug-in has the format's name, the base is an image of another format than
+     *     ucow, was not closed properly, or has as many images behind it as there may be
+     * @throws StoreInUseException if the base is an image that is open for writing
      * @throws IllegalArgumentException if the size is out of range for the chunk size
      */
     public static void create(CreateOptions options) throws IOException {
-        ExceptionStoreProvider plugin = plugins().stream()
-                .filter(p -> p.name().equals(options.format()))
+        ExceptionStoreProvider plugin = plugin(options.format());
+        try (BaseOrigin origin =
+                options.base().isPresent() ? openNewBase(options.base().get()) : null) {
+            OriginReference reference = origin == null
+                    ? null
+                    : origin.reference(
+                            referencePath(options.base().get(), options.image()).toString());
+            long size = options.sizeBytes().orElseGet(() -> origin.sizeBytes());
+            Geometry geometry = new Geometry(size, Integer.numberOfTrailingZeros(options.chunkBytes()));
+            create(plugin, options.image(), geometry, reference);
+        }
+    }
+
+    static ExceptionStoreProvider plugin(String format) throws UnsupportedFormatException {
+        return plugins().stream()
+                .filter(p -> p.name().equals(format))
                 .findFirst()
-                .orElseThrow(() -> new UnsupportedFormatException("no plug-in for format '" + options.format()
-                        + "'; known: "
+                .orElseThrow(() -> new UnsupportedFormatException("no plug-in for format '" + format + "'; known: "
                         + String.join(
                                 ", ",
                                 plugins().stream()
                                         .map(ExceptionStoreProvider::name)
                                         .toList())));
-        try (FileOrigin origin =
-                options.base().isPresent() ? FileOrigin.open(options.base().get(), CacheMode.WRITEBACK) : null) {
-            OriginReference reference = null;
-            if (origin != null) {
-                origin.requireRaw();
-                reference = origin.reference(
-                        referencePath(options.base().get(), options.image()).toString());
+    }
+
+    /** Opens what is to be the base of a new image: here alone is a file's content asked what it is. */
+    private static BaseOrigin openNewBase(Path base) throws IOException {
+        FileOrigin raw = FileOrigin.open(base, CacheMode.WRITEBACK);
+        try {
+            if (!raw.holdsUcowImage()) {
+                return raw;
             }
-            long size = options.sizeBytes().orElseGet(() -> origin.sizeBytes());
-            Geometry geometry = new Geometry(size, Integer.numberOfTrailingZeros(options.chunkBytes()));
-            create(plugin, options.image(), geometry, reference);
+        } catch (IOException e) {
+            closeAfter(e, raw);
+            throw e;
+        }
+        raw.close();
+        return openNewLayer(base);
+    }
+
+    /**
+     * Opens an image that is to be the base of a new one, and makes it durable, its modification time included.
+     *
+     * @throws UnsupportedFormatException if it was not closed properly: after power loss it might be another
+     */
+    static LayerOrigin openNewLayer(Path image) throws IOException {
+        Chain chain = Chain.fromNewImage();
+        chain.add(image, Libc.statx(image), image);
+        LayerOrigin layer = openLayer(LockedImage.open(image, true), CacheMode.WRITEBACK, chain);
+        try {
+            if (!layer.info().clean()) {
+                throw new UnsupportedFormatException(
+                        image + ": was not closed properly, and a base must have been;" + " attach and detach it once");
+            }
+            Durable.sync(image);
+            return layer;
+        } catch (IOException e) {
+            closeAfter(e, layer);
+            throw e;
         }
     }
 
@@ -111,13 +152,20 @@ public final class Images {
      * @throws DirectIoUnavailableException if cache mode {@code NONE} is asked for where there is no direct I/O
      */
     public static CowDevice open(Path image, OpenOptions options) throws IOException {
-        GracePeriod readers = new GracePeriod();
-        StoreContext context = new StoreContext(options.readOnly(), bootId(), readers, true);
         LockedImage locked = LockedImage.open(image, options.readOnly());
+        return open(locked, options, Chain.from(locked.status()));
+    }
+
+    /** Takes {@code locked} over, also when this throws. */
+    private static CowDevice open(LockedImage locked, OpenOptions options, Chain chain) throws IOException {
+        GracePeriod readers = new GracePeriod();
+        StoreContext context;
         Origin origin;
         try {
+            context = new StoreContext(options.readOnly(), bootId(), readers, true);
             // Before the store is opened, which writes.
-            origin = openOrigin(locked.plugin().origin(locked.file(), image), image, options.cache());
+            origin = openOrigin(
+                    locked.plugin().origin(locked.file(), locked.image()), locked.image(), options.cache(), chain);
         } catch (IOException e) {
             closeAfter(e, locked.file());
             throw e;
@@ -154,11 +202,12 @@ public final class Images {
         return FileOrigin.open(path, CacheMode.WRITEBACK);
     }
 
-    private static Origin openOrigin(OriginReference reference, Path image, CacheMode cache) throws IOException {
+    private static Origin openOrigin(OriginReference reference, Path image, CacheMode cache, Chain chain)
+            throws IOException {
         if (reference == null) {
             return new ZeroOrigin();
         }
-        FileOrigin origin = openBase(reference.resolve(image), image, cache);
+        BaseOrigin origin = openBase(reference, image, cache, chain);
         try {
             origin.requireSame(reference, image);
             return origin;
@@ -168,21 +217,84 @@ public final class Images {
         }
     }
 
-    private static FileOrigin openBase(Path base, Path image, CacheMode cache) throws IOException {
+    private static BaseOrigin openBase(OriginReference reference, Path image, CacheMode cache, Chain chain)
+            throws IOException {
+        Path base = reference.resolve(image);
+        if (reference.isImage()) {
+            // Before it is opened: an image behind itself would be found in use.
+            chain.add(base, statusOfBase(base, image), image);
+            return openLayer(lockLayer(base, image), cache, chain);
+        }
+        statusOfBase(base, image);
         try {
             return FileOrigin.open(base, cache);
-        } catch (NativeException e) {
-            if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
-                throw new OriginChangedException(
-                        base + ": base of " + image + " is missing; move it back to that place", e);
-            }
-            throw e;
         } catch (UnsupportedFormatException e) {
             throw new OriginChangedException(
                     base + ": base changed since " + image + " was created: it is neither a regular file nor a block"
                             + " device; restore the base, or create a new image on it",
                     e);
         }
+    }
+
+    private static FileStatus statusOfBase(Path base, Path image) throws IOException {
+        try {
+            return Libc.statx(base);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
+                throw new OriginChangedException(
+                        base + ": base of " + image + " is missing; move it back to that place", e);
+            }
+            throw e;
+        }
+    }
+
+    private static LockedImage lockLayer(Path layer, Path image) throws IOException {
+        try {
+            return LockedImage.open(layer, true);
+        } catch (UnsupportedFormatException e) {
+            throw new OriginChangedException(
+                    layer + ": base changed since " + image + " was created: it is no image any more; restore the base,"
+                            + " or create a new image on it",
+                    e);
+        }
+    }
+
+    /** Takes {@code locked} over, also when this throws. */
+    private static LayerOrigin openLayer(LockedImage locked, CacheMode cache, Chain chain) throws IOException {
+        return new LayerOrigin(locked.image(), locked.status(), open(locked, new OpenOptions(true, cache), chain));
+    }
+
+    /**
+     * Freezes an image as a layer, a file beside it, and goes on with an empty image of the same name and size on that
+     * layer. When this fails, or the machine does, the image is what it was before, or what it is to be.
+     *
+     * @param as the layer's name; empty for the image's with the first free number before its extension
+     * @return the layer
+     * @throws StoreInUseException if the image is open anywhere
+     * @throws FileAlreadyExistsException if there is a file of the layer's name
+     * @throws IllegalArgumentException if the layer is not to be in the image's directory
+     * @throws UnsupportedFormatException if the chain has as many images as there may be
+     */
+    public static Path snapshot(Path image, Optional<Path> as) throws IOException {
+        return Snapshot.take(image, as, step -> {});
+    }
+
+    /**
+     * What is known of the images behind one, from the top down; throws as {@link #info}.
+     *
+     * @throws OriginChangedException if one is missing, or the base of itself
+     */
+    public static List<ImageInfo> layersBelow(ImageInfo top) throws IOException {
+        Chain chain = Chain.from(Libc.statx(top.image()));
+        List<ImageInfo> layers = new ArrayList<>();
+        ImageInfo above = top;
+        while (above.baseIsImage()) {
+            Path base = above.base().orElseThrow();
+            chain.add(base, statusOfBase(base, above.image()), above.image());
+            above = info(base);
+            layers.add(above);
+        }
+        return layers;
     }
 
     /**
@@ -210,14 +322,16 @@ public final class Images {
      * An image that nobody else can open in a way that conflicts, and that nothing was changed in yet.
      *
      * @param file holds the lock; the owner's to close until {@link #openStore}
+     * @param status of the file
      */
-    private record LockedImage(Path image, NativeFile file, ExceptionStoreProvider plugin) {
+    private record LockedImage(Path image, NativeFile file, FileStatus status, ExceptionStoreProvider plugin) {
         static LockedImage open(Path image, boolean readOnly) throws IOException {
             NativeFile file = openRegular(image, readOnly);
             try {
                 ExceptionStoreProvider plugin = recognise(file, image);
                 lock(file, image, !readOnly);
-                return new LockedImage(image, file, plugin);
+                // Not before it is locked: until then somebody may be writing to it.
+                return new LockedImage(image, file, file.status(), plugin);
             } catch (IOException e) {
                 closeAfter(e, file);
                 throw e;
@@ -274,7 +388,8 @@ public final class Images {
     private static void lock(NativeFile file, Path image, boolean exclusive) throws IOException {
         if (!file.tryLock(exclusive)) {
             throw new StoreInUseException(image + ": is in use by another process"
-                    + (exclusive ? "" : ", which may be changing it") + "; see 'ucow list'");
+                    + (exclusive ? ", or the base of an image that is" : ", which may be changing it")
+                    + "; see 'ucow list'");
         }
     }
 
@@ -283,7 +398,7 @@ public final class Images {
                 Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip());
     }
 
-    private static void closeAfter(IOException failure, java.io.Closeable resource) {
+    static void closeAfter(IOException failure, java.io.Closeable resource) {
         try {
             resource.close();
         } catch (IOException e) {

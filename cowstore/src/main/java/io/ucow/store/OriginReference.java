@@ -10,10 +10,12 @@ import java.nio.file.Path;
  * @param sizeBytes length in bytes
  * @param modifiedSeconds modification time, seconds since 1970; 0 for a block device
  * @param modifiedNanos the same, nanoseconds within the second
- * @param fingerprint SHA-256 of sampled content, see {@link FileOrigin}, as 64 hexadecimal digits
+ * @param fingerprint SHA-256 of sampled content, see {@link BaseOrigin}, as 64 hexadecimal digits
+ * @param isImage true for a layer: a ucow image, whose guest content the size and the fingerprint are of; false when the
+ *     bytes of the file or block device are the base
  */
 public record OriginReference(
-        String path, long sizeBytes, long modifiedSeconds, int modifiedNanos, String fingerprint) {
+        String path, long sizeBytes, long modifiedSeconds, int modifiedNanos, String fingerprint, boolean isImage) {
     /** Length of the fingerprint in bytes. */
     public static final int FINGERPRINT_BYTES = 32;
 

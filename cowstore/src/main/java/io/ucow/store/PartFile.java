@@ -103,9 +103,7 @@ final class PartFile implements Closeable {
         requireNone(name);
         Files.move(part, name);
         ended = true;
-        try (NativeFile directory = NativeFile.open(directoryOf(name), Libc.O_RDONLY)) {
-            directory.sync();
-        }
+        Durable.sync(directoryOf(name));
     }
 
     /** Removes the file unless it is complete. A second call does nothing. */

@@ -534,7 +534,7 @@ public abstract class ExceptionStoreContract {
     }
 
     private static OriginReference reference() {
-        return new OriginReference("base.img", 123_456, 77, 88, "c0".repeat(32));
+        return new OriginReference("base.img", 123_456, 77, 88, "c0".repeat(32), true);
     }
 
     private void reopen() throws IOException {

@@ -72,7 +72,6 @@ class CliErrorsIT {
         mistake(EXISTS, "base: exists already", "create", "--size", "1G", "base");
         mistake(UNSUPPORTED, "no plug-in for format 'vmdk'", "create", "--format", "vmdk", "--base", "base", "x.cow");
         mistake(UNSUPPORTED, "is a qcow2 image", "create", "--base", "image.qcow2", "x.cow");
-        mistake(UNSUPPORTED, "is a ucow image", "create", "--base", "vm.cow", "x.cow");
         mistake(UNSUPPORTED, "neither a regular file nor", "create", "--base", "/dev/null", "x.cow");
         mistakeOfKind("dir", "create", "--base", "dir", "x.cow");
 
@@ -111,6 +110,14 @@ class CliErrorsIT {
         mistake(UNSUPPORTED, "is not an image", "attach", "base");
         mistake(CORRUPT, "damaged.cow", "attach", "damaged.cow");
         mistakeOfKind("dir", "attach", "dir");
+
+        mistake(USAGE, "IMAGE", "snapshot");
+        mistake(NOT_FOUND, "no such image", "snapshot", "nowhere.cow");
+        mistake(EXISTS, "other.cow: exists already", "snapshot", "vm.cow", "--as", "other.cow");
+        mistake(USAGE, "a layer stays beside its image", "snapshot", "vm.cow", "--as", "sub/layer.cow");
+        mistake(UNSUPPORTED, "is not an image", "snapshot", "base");
+        mistake(CORRUPT, "damaged.cow", "snapshot", "damaged.cow");
+        mistakeOfKind("dir", "snapshot", "dir");
 
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");

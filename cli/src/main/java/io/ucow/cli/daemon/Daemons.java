@@ -85,6 +85,20 @@ public final class Daemons {
         return ask(run.awaitServed(daemon.id()), request, item -> {});
     }
 
+    /**
+     * Has a daemon freeze the image behind one of its files, as {@link io.ucow.store.Images#snapshot}.
+     *
+     * @param as the layer's name, absolute
+     * @return the layer
+     */
+    public Path snapshot(Found served, Path image, Optional<Path> as) throws IOException {
+        JsonObject request = Requests.of(Requests.SNAPSHOT);
+        request.put("image", image.toString());
+        as.ifPresent(layer -> request.put("as", layer.toString()));
+        return Path.of(
+                ask(run.awaitServed(served.daemon().id()), request, item -> {}).getString("layer"));
+    }
+
     /** Passes the JSON of each extent of an image on. */
     public void map(DaemonState daemon, Path image, Consumer<JsonObject> items) throws IOException {
         JsonObject request = Requests.of(Requests.MAP);

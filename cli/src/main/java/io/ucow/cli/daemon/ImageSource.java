@@ -1,8 +1,9 @@
 package io.ucow.cli.daemon;
 
-import io.ucow.store.CowDevice;
+import io.ucow.cli.daemon.ServedDevice.Store;
 import io.ucow.store.Images;
 import io.ucow.store.OpenOptions;
+import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.Target;
 import java.io.IOException;
@@ -70,14 +71,12 @@ final class ImageSource implements DeviceSource {
 
     private ServedDevice open(ServedFile file) throws IOException {
         Path image = file.images().get(0);
-        CowDevice device = Images.open(image, options);
-        try {
-            DeviceTable table = new DeviceTable(file.name(), List.of(Target.Cow.of(file.name(), device.info())));
-            return new ServedDevice(
-                    file, device, options.cache(), table, List.of(new ServedDevice.Store(file.name(), image, device)));
-        } catch (IOException | RuntimeException e) {
-            Closing.after(e, List.of(device));
-            throw e;
-        }
+        SwappableDevice device = new SwappableDevice(() -> Images.open(image, options));
+        Store store = new Store(file.name(), image, device, device::opened);
+        return new ServedDevice(file, device, options.cache(), () -> table(file, device), List.of(store));
+    }
+
+    private static DeviceTable table(ServedFile file, SwappableDevice device) {
+        return new DeviceTable(file.name(), List.of(Target.Cow.of(file.name(), device.opened())));
     }
 }

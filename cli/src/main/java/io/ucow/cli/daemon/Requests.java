@@ -3,10 +3,11 @@ package io.ucow.cli.daemon;
 import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.ImageJson;
 import io.ucow.cli.text.LineSink;
-import io.ucow.store.CowDevice;
+import io.ucow.store.ImageDevice;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -16,6 +17,7 @@ import java.util.function.Consumer;
  *   info   image=canonical    done:  {@link ImageJson} of the image
  *   map    image=canonical    items: {@link ImageJson} of each extent, in order
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
+ *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -25,6 +27,7 @@ final class Requests implements ControlServer.Handler {
             INFO = "info",
             MAP = "map",
             TABLE = "table",
+            SNAPSHOT = "snapshot",
             RESTART = "restart",
             STOP = "stop";
 
@@ -49,6 +52,7 @@ final class Requests implements ControlServer.Handler {
             case INFO -> result = ImageJson.of(image(request).info());
             case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
+            case SNAPSHOT -> result.put("layer", snapshot(request).toString());
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
@@ -56,14 +60,26 @@ final class Requests implements ControlServer.Handler {
         return result;
     }
 
-    private CowDevice image(JsonObject request) throws IOException {
-        Path image = Path.of(request.getString("image", ""));
-        for (ServedDevice device : daemon.devices()) {
-            if (device.image(image).isPresent()) {
-                return device.image(image).get();
-            }
-        }
-        throw new NoSuchFileException(image.toString(), null, "not served here");
+    private Path snapshot(JsonObject request) throws IOException {
+        Path image = imagePath(request);
+        return serving(image)
+                .snapshot(image, Optional.ofNullable(request.getString("as")).map(Path::of));
+    }
+
+    private ImageDevice image(JsonObject request) throws IOException {
+        Path image = imagePath(request);
+        return serving(image).image(image).orElseThrow();
+    }
+
+    private ServedDevice serving(Path image) throws IOException {
+        return daemon.devices().stream()
+                .filter(d -> d.image(image).isPresent())
+                .findFirst()
+                .orElseThrow(() -> new NoSuchFileException(image.toString(), null, "not served here"));
+    }
+
+    private static Path imagePath(JsonObject request) {
+        return Path.of(request.getString("image", ""));
     }
 
     private ServedDevice device(JsonObject request) throws IOException {

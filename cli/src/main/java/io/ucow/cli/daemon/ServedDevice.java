@@ -6,8 +6,10 @@ import io.ucow.cli.text.RecordJson;
 import io.ucow.fuse.ImageFile;
 import io.ucow.store.BlockDevice;
 import io.ucow.store.CacheMode;
-import io.ucow.store.CowDevice;
+import io.ucow.store.ImageDevice;
 import io.ucow.store.ImageInfo;
+import io.ucow.store.Images;
+import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.TablePrinter;
 import java.io.Closeable;
@@ -17,6 +19,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
@@ -28,7 +31,7 @@ final class ServedDevice implements Closeable {
     private static final String ATTRIBUTE_PREFIX = "user.ucow.";
 
     private final BlockDevice device;
-    private final DeviceTable table;
+    private final Supplier<DeviceTable> table;
     private final List<Store> stores;
     private final ImageFile file;
 
@@ -38,16 +41,17 @@ final class ServedDevice implements Closeable {
      * @param ident what the device's table calls it
      * @param image its path, canonical
      * @param device the image, open; closed with the device in front of it
+     * @param opened what was known of it when it was opened last
      */
-    record Store(String ident, Path image, CowDevice device) {}
+    record Store(String ident, Path image, ImageDevice device, Supplier<ImageInfo> opened) {}
 
     /**
      * @param device what to serve; this object's to close
      * @param cache decides whether writes are flushed before they are acknowledged
-     * @param table the device as targets
+     * @param table the device as targets, at the time
      */
-    ServedDevice(ServedFile file, BlockDevice device, CacheMode cache, DeviceTable table, List<Store> stores)
-            throws IOException {
+    ServedDevice(
+            ServedFile file, BlockDevice device, CacheMode cache, Supplier<DeviceTable> table, List<Store> stores) {
         this.device = device;
         this.table = table;
         this.stores = List.copyOf(stores);
@@ -60,18 +64,33 @@ final class ServedDevice implements Closeable {
     }
 
     /** The device behind {@code image}, if that is one of this device's. */
-    Optional<CowDevice> image(Path image) {
+    Optional<ImageDevice> image(Path image) {
         return stores.stream()
                 .filter(s -> s.image().equals(image))
                 .map(Store::device)
                 .findFirst();
     }
 
+    /**
+     * Freezes {@code image} as a layer while it is served, as {@link Images#snapshot}; requests wait meanwhile.
+     *
+     * @throws BusyException if the image is served read-only, or behind a device table
+     */
+    Path snapshot(Path image, Optional<Path> as) throws IOException {
+        if (!(device instanceof SwappableDevice swappable)) {
+            throw new BusyException(image + ": is served by a device table; unmount it, then take the snapshot");
+        }
+        if (swappable.isReadOnly()) {
+            throw new BusyException(image + ": is served read-only; unmount or detach it, then take the snapshot");
+        }
+        return swappable.whileClosed(() -> Images.snapshot(image, as));
+    }
+
     /** Writes the device's current table: altered runs as {@code linear}. */
     void printTable(Appendable out) throws IOException {
-        Map<String, CowDevice> byIdent = new HashMap<>();
+        Map<String, ImageDevice> byIdent = new HashMap<>();
         stores.forEach(s -> byIdent.put(s.ident(), s.device()));
-        new TablePrinter(out, false).printSplit(table, cow -> byIdent.get(cow.ident())::forEachExtent);
+        new TablePrinter(out, false).printSplit(table.get(), cow -> byIdent.get(cow.ident())::forEachExtent);
     }
 
     /** Counters: those of {@link io.ucow.fuse.FileStats}, and for each image those of {@code DeviceStats}. */
@@ -92,16 +111,20 @@ final class ServedDevice implements Closeable {
     }
 
     /** What {@code getfattr} shows of the file. */
-    private Map<String, Supplier<String>> attributes() throws IOException {
+    private Map<String, Supplier<String>> attributes() {
         Map<String, Supplier<String>> attributes = new HashMap<>();
         if (stores.size() == 1) {
-            CowDevice image = stores.get(0).device();
-            ImageInfo info = image.info();
-            put(attributes, "image", info.image().toString());
-            put(attributes, "base", info.base().map(Path::toString).orElse(""));
-            put(attributes, "format", info.format());
-            put(attributes, "uuid", info.uuid());
-            put(attributes, "chunk_size", Integer.toString(info.geometry().chunkSize()));
+            ImageDevice image = stores.get(0).device();
+            Supplier<ImageInfo> info = stores.get(0).opened();
+            put(attributes, "image", info, i -> i.image().toString());
+            put(attributes, "base", info, i -> i.base().map(Path::toString).orElse(""));
+            put(attributes, "format", info, ImageInfo::format);
+            put(attributes, "uuid", info, ImageInfo::uuid);
+            put(
+                    attributes,
+                    "chunk_size",
+                    info,
+                    i -> Integer.toString(i.geometry().chunkSize()));
             attributes.put(
                     ATTRIBUTE_PREFIX + "altered_chunks",
                     () -> Long.toString(image.stats().alteredChunks()));
@@ -109,8 +132,12 @@ final class ServedDevice implements Closeable {
         return attributes;
     }
 
-    private static void put(Map<String, Supplier<String>> attributes, String name, String value) {
-        attributes.put(ATTRIBUTE_PREFIX + name, () -> value);
+    private static void put(
+            Map<String, Supplier<String>> attributes,
+            String name,
+            Supplier<ImageInfo> info,
+            Function<ImageInfo, String> value) {
+        attributes.put(ATTRIBUTE_PREFIX + name, () -> value.apply(info.get()));
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.ucow.cli.daemon;
 
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
+import io.ucow.store.ImageInfo;
 import io.ucow.store.OpenOptions;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.ImageOpener;
@@ -68,7 +69,7 @@ final class TableSource implements DeviceSource {
             List<ServedDevice> devices = new ArrayList<>();
             for (ServedFile file : files) {
                 TableDevice device = opened.get(file.name());
-                devices.add(new ServedDevice(file, device, options.cache(), device.table(), stores(device)));
+                devices.add(new ServedDevice(file, device, options.cache(), device::table, stores(device)));
             }
             return devices;
         } catch (IOException | RuntimeException e) {
@@ -80,9 +81,11 @@ final class TableSource implements DeviceSource {
     private static List<ServedDevice.Store> stores(TableDevice device) throws IOException {
         Map<String, Path> paths = stores(device.table());
         List<ServedDevice.Store> stores = new ArrayList<>();
-        device.stores()
-                .forEach((ident, store) ->
-                        stores.add(new ServedDevice.Store(ident, paths.get(ident), (CowDevice) store)));
+        for (var store : device.stores().entrySet()) {
+            CowDevice image = (CowDevice) store.getValue();
+            ImageInfo info = image.info();
+            stores.add(new ServedDevice.Store(store.getKey(), paths.get(store.getKey()), image, () -> info));
+        }
         return stores;
     }
 }

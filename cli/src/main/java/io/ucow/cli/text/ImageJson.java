@@ -1,5 +1,6 @@
 package io.ucow.cli.text;
 
+import com.grack.nanojson.JsonArray;
 import com.grack.nanojson.JsonObject;
 import io.ucow.store.ChunkSource;
 import io.ucow.store.Geometry;
@@ -7,6 +8,7 @@ import io.ucow.store.ImageInfo;
 import io.ucow.store.MapExtent;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -16,7 +18,7 @@ import java.util.Optional;
  * <p>An image, from {@code ucow info --json}; sizes in bytes, {@code base} null when there is none:
  * <pre>
  *   {"image":"/vm/a.cow", "format":"ucow", "formatVersion":1, "uuid":"…", "sizeBytes":N, "chunkBytes":N,
- *    "base":"/vm/base.img", "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N, "allocatedBytes":N, "clean":true,
+ *    "base":"/vm/base.img", "baseFormat":"raw" | "ucow" | null, "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N, "allocatedBytes":N, "clean":true,
  *    "details":{"name":"text", …}}
  * </pre>
  * An extent, from {@code ucow map --json}; {@code offset}, its place in the image file, only when the source is store:
@@ -25,6 +27,9 @@ import java.util.Optional;
  * </pre>
  */
 public final class ImageJson {
+    private static final String IMAGE = "ucow";
+    private static final String RAW = "raw";
+
     private ImageJson() {}
 
     /** {@code info} as JSON. */
@@ -37,6 +42,7 @@ public final class ImageJson {
                 .value("sizeBytes", info.geometry().sizeBytes())
                 .value("chunkBytes", info.geometry().chunkSize())
                 .value("base", info.base().map(Path::toString).orElse(null))
+                .value("baseFormat", info.base().isEmpty() ? null : info.baseIsImage() ? IMAGE : RAW)
                 .value("baseSizeBytes", info.baseSizeBytes())
                 .value("alteredChunks", info.alteredChunks())
                 .value("zeroChunks", info.zeroChunks())
@@ -44,6 +50,20 @@ public final class ImageJson {
                 .value("clean", info.clean())
                 .value("details", new JsonObject(info.details()))
                 .done();
+    }
+
+    /** The images of a chain, from the top down, and the raw base under them: its path, format and size alone. */
+    public static JsonArray ofChain(List<ImageInfo> images) {
+        JsonArray chain = new JsonArray();
+        images.forEach(image -> chain.add(of(image)));
+        ImageInfo last = images.get(images.size() - 1);
+        last.base()
+                .ifPresent(base -> chain.add(JsonObject.builder()
+                        .value("image", base.toString())
+                        .value("format", RAW)
+                        .value("sizeBytes", last.baseSizeBytes())
+                        .done()));
+        return chain;
     }
 
     /** The other way round. */
@@ -58,6 +78,7 @@ public final class ImageJson {
                 new Geometry(json.getLong("sizeBytes"), Integer.numberOfTrailingZeros(json.getInt("chunkBytes"))),
                 Optional.ofNullable(json.getString("base")).map(Path::of),
                 json.getLong("baseSizeBytes"),
+                IMAGE.equals(json.getString("baseFormat")),
                 json.getLong("alteredChunks"),
                 json.getLong("zeroChunks"),
                 json.getLong("allocatedBytes"),

@@ -3,6 +3,7 @@ package io.ucow.cli.text;
 import io.ucow.store.ImageInfo;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** {@code ucow info} for people, in the order and words of {@code qemu-img info}. */
@@ -24,6 +25,9 @@ public final class InfoText {
                         .map(Path::toString)
                         .map(b -> b + " (" + exact(info.baseSizeBytes()) + ")")
                         .orElse("none"));
+        if (info.base().isPresent()) {
+            lines.put("base format", info.baseIsImage() ? "ucow" : "raw");
+        }
         lines.put("altered chunks", share(info.alteredChunks(), chunks));
         lines.put("zero chunks", share(info.zeroChunks(), chunks));
         lines.put("closed cleanly", info.clean() ? "yes" : "no, or open for writing now");
@@ -32,6 +36,22 @@ public final class InfoText {
         StringBuilder out = new StringBuilder();
         lines.forEach(
                 (name, value) -> out.append(name).append(": ").append(value).append('\n'));
+        return out.toString();
+    }
+
+    /** The same of the images of a chain, from the top down, and of the raw base under them. */
+    public static String ofChain(List<ImageInfo> images) {
+        StringBuilder out = new StringBuilder();
+        for (ImageInfo image : images) {
+            out.append(of(image)).append('\n');
+        }
+        ImageInfo last = images.get(images.size() - 1);
+        last.base()
+                .ifPresent(base -> out.append("image: ")
+                        .append(base)
+                        .append("\nfile format: raw\nvirtual size: ")
+                        .append(exact(last.baseSizeBytes()))
+                        .append('\n'));
         return out.toString();
     }
 

@@ -34,6 +34,7 @@ class MapSvgTest {
                 new Geometry(sizeBytes, 16),
                 Optional.empty(),
                 0,
+                false,
                 0,
                 0,
                 0,

@@ -70,6 +70,7 @@ class TextTest {
                 new Geometry(1 << 30, 15),
                 Optional.of(Path.of("/b")),
                 512,
+                true,
                 1,
                 0,
                 4096,
@@ -81,6 +82,7 @@ class TextTest {
                         "image: /vm/a.cow",
                         "virtual size: 1 GiB (1073741824 bytes)",
                         "base: /b (512 bytes)",
+                        "base format: ucow",
                         "altered chunks: 1 of 32768 (0.1%)",
                         "zero chunks: 0 of 32768 (0%)",
                         "extra: fact");

@@ -22,8 +22,8 @@ import java.util.UUID;
  *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
  * </pre>
- * The checksum is CRC32C of the block with its own field zero. Feature bits: docs/FORMAT.md; version 1 knows none, so a
- * reader refuses any incompatible bit and keeps any compatible one.
+ * The checksum is CRC32C of the block with its own field zero. Incompatible features: bit 0, the origin is a ucow image; a
+ * reader refuses every other bit. Compatible ones: none, and any is kept.
  *
  * @param compatibleFeatures bits a program may ignore; kept as found
  * @param generation counts superblock writes, {@code >= 1}
@@ -53,6 +53,9 @@ public record Superblock(
     public static final int VERSION = 1;
     public static final int MAX_PATH_BYTES = 3800;
     public static final UUID CLEAN = new UUID(0, 0);
+
+    /** Incompatible feature: the origin is an image, and its guest content is what shows through. */
+    private static final long BASE_IS_IMAGE = 1;
 
     private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
     private static final int VERSION_AT = 8, CRC = 12, INCOMPATIBLE = 16, COMPATIBLE = 24, GENERATION = 40;
@@ -94,6 +97,7 @@ public record Superblock(
         block.put(UUID_AT, bytes(uuid));
         block.put(BOOT, bytes(bootId));
         if (origin != null) {
+            block.putLong(INCOMPATIBLE, origin.isImage() ? BASE_IS_IMAGE : 0);
             byte[] path = origin.path().getBytes(StandardCharsets.UTF_8);
             block.putLong(ORIGIN_SIZE, origin.sizeBytes());
             block.putLong(MTIME_SEC, origin.modifiedSeconds());
@@ -138,10 +142,10 @@ public record Superblock(
                     + VERSION + "; use a newer ucow");
         }
         long incompatible = block.getLong(at + INCOMPATIBLE);
-        if (incompatible != 0) {
+        if ((incompatible & ~BASE_IS_IMAGE) != 0) {
             throw new UnsupportedFormatException(
                     name + ": uses features this program does not know (incompatible bits 0x"
-                            + Long.toHexString(incompatible) + "); use a newer ucow");
+                            + Long.toHexString(incompatible & ~BASE_IS_IMAGE) + "); use a newer ucow");
         }
         int shift = (int)
                 f.in("chunk shift", block.getInt(at + CHUNK_SHIFT), Geometry.MIN_CHUNK_SHIFT, Geometry.MAX_CHUNK_SHIFT);
@@ -173,7 +177,9 @@ public record Superblock(
 
     private static OriginReference origin(ByteBuffer block, int at, Fields f) throws CorruptStoreException {
         int length = (int) f.in("origin path length", block.getInt(at + PATH_LENGTH), 0, MAX_PATH_BYTES);
+        boolean isImage = block.getLong(at + INCOMPATIBLE) == BASE_IS_IMAGE;
         if (length == 0) {
+            f.in("base-is-image bit without an origin", isImage ? 1 : 0, 0, 0);
             return null;
         }
         byte[] path = new byte[length];
@@ -186,7 +192,8 @@ public record Superblock(
                 f.in("origin size", block.getLong(at + ORIGIN_SIZE), 0, Long.MAX_VALUE),
                 block.getLong(at + MTIME_SEC),
                 (int) f.in("origin mtime nanoseconds", block.getInt(at + MTIME_NSEC), 0, 999_999_999),
-                HexFormat.of().formatHex(fingerprint));
+                HexFormat.of().formatHex(fingerprint),
+                isImage);
     }
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */

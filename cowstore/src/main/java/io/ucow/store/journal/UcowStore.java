@@ -551,6 +551,7 @@ final class UcowStore implements ExceptionStore {
                         ? Optional.empty()
                         : Optional.of(now.origin().resolve(image)),
                 now.origin() == null ? 0 : now.origin().sizeBytes(),
+                now.origin() != null && now.origin().isImage(),
                 table.alteredChunks(),
                 table.zeroChunks(),
                 allocatedBytes(),

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LayoutTest {
     private static final String FINGERPRINT = "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
     private static final OriginReference ORIGIN =
-            new OriginReference("b\u00e4se.img", 0x7172737475767778L, -2, 0x0a9b9c9d, FINGERPRINT);
+            new OriginReference("b\u00e4se.img", 0x7172737475767778L, -2, 0x0a9b9c9d, FINGERPRINT, true);
     private static final Superblock SUPERBLOCK = new Superblock(
             0x0102030405060708L,
             0x1112131415161718L,
@@ -38,7 +38,7 @@ class LayoutTest {
     /** Everything up to the path but the checksum. */
     private static final String SUPERBLOCK_BYTES = """
             55434f5753544f52 01000000 ........
-            0000000000000000 0807060504030201
+            0100000000000000 0807060504030201
             0000000000000000 1817161514131211
             2625242322210000 14000000 03000000
             6353433323130300 0000000000000000

@@ -52,7 +52,7 @@ class FuzzTest {
     private static final UUID STORE = new UUID(0x1234567890abcdefL, 42);
     private static final byte[] BASE = new byte[300_000];
     private static final OriginReference REFERENCE =
-            new OriginReference("base.img", BASE.length, 1, 2, "ab".repeat(32));
+            new OriginReference("base.img", BASE.length, 1, 2, "ab".repeat(32), false);
 
     private static final long[] INTERESTING = {
         0,

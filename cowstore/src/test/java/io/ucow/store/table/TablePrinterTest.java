@@ -197,6 +197,7 @@ class TablePrinterTest {
                 new Geometry(sizeBytes, chunkShift),
                 Optional.of(Path.of("/base")),
                 0,
+                false,
                 0,
                 0,
                 0,

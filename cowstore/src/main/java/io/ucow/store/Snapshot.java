@@ -1,0 +1,195 @@
+package io.ucow.store;
+
+import io.ucow.sys.Errno;
+import io.ucow.sys.FileStatus;
+import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.NativeFile;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * Freezes an image as a layer and puts an empty one in its place, with the layer as its base. The file itself becomes the
+ * layer, under another name; nothing is copied.
+ * <pre>
+ *   1. close the image cleanly, make it durable, lock it against writers
+ *   2. write the new store beside it, as .IMAGE.snapshot, durably
+ *   3. link IMAGE as LAYER, sync the directory: a new store never lacks its base
+ *   4. rename .IMAGE.snapshot to IMAGE, sync the directory
+ * </pre>
+ * Whatever ends it in between, IMAGE is the old image or the new one. At worst there is a name too many: the temporary one,
+ * which the next snapshot takes over, or LAYER, as a second name of IMAGE.
+ *
+ * <p>Threading: stateless. Of two snapshots of one image at a time one is refused.
+ */
+final class Snapshot {
+    private static final int FILE_MODE = 0600;
+
+    /** What has been done so far; for tests, which look at what a kill would leave. */
+    enum Step {
+        CLOSED,
+        STORE_WRITTEN,
+        LAYER_LINKED,
+        IMAGE_REPLACED
+    }
+
+    private final Path image;
+    private final Path layer;
+    private final Path temporary;
+    private final Consumer<Step> observer;
+
+    private Snapshot(Path image, Path layer, Consumer<Step> observer) {
+        this.image = image;
+        this.layer = layer;
+        this.temporary = image.resolveSibling("." + image.getFileName() + ".snapshot");
+        this.observer = observer;
+    }
+
+    /** As {@link Images#snapshot}. */
+    static Path take(Path image, Optional<Path> as, Consumer<Step> observer) throws IOException {
+        Path real = image.toRealPath();
+        Snapshot snapshot = new Snapshot(real, as.isPresent() ? named(as.get(), real) : firstFree(real), observer);
+        snapshot.run();
+        return snapshot.layer;
+    }
+
+    /** What an image records of its base is relative to its directory, so a layer stays in it. */
+    private static Path named(Path layer, Path image) throws IOException {
+        Path directory = layer.toAbsolutePath().getParent();
+        if (directory == null || !Files.exists(directory) || !Files.isSameFile(directory, image.getParent())) {
+            throw new IllegalArgumentException(
+                    layer + ": a layer stays beside its image; name a file in " + image.getParent());
+        }
+        Path named = image.resolveSibling(layer.getFileName());
+        if (Files.exists(named, LinkOption.NOFOLLOW_LINKS)) {
+            throw new FileAlreadyExistsException(named.toString());
+        }
+        return named;
+    }
+
+    /** {@code vm.cow} becomes {@code vm.1.cow}, or {@code vm.2.cow} if there is one. */
+    private static Path firstFree(Path image) {
+        String name = image.getFileName().toString();
+        int dot = name.lastIndexOf('.') > 0 ? name.lastIndexOf('.') : name.length();
+        for (int n = 1; ; n++) {
+            Path layer = image.resolveSibling(name.substring(0, dot) + "." + n + name.substring(dot));
+            if (!Files.exists(layer, LinkOption.NOFOLLOW_LINKS)) {
+                return layer;
+            }
+        }
+    }
+
+    private void run() throws IOException {
+        if (!Images.info(image).clean()) {
+            Images.open(image, false).close();
+        }
+        // Holds the shared lock to the end: nobody writes to what the new store takes for its base.
+        try (LayerOrigin frozen = Images.openNewLayer(image)) {
+            observer.accept(Step.CLOSED);
+            try (NativeFile file = claimTemporary(frozen.status())) {
+                boolean replaced = false;
+                try {
+                    writeStore(file, frozen);
+                    observer.accept(Step.STORE_WRITTEN);
+                    replaceImage();
+                    replaced = true;
+                } finally {
+                    if (!replaced) {
+                        Files.deleteIfExists(temporary);
+                    }
+                }
+            }
+        }
+        Durable.sync(image.getParent());
+    }
+
+    /**
+     * Makes the temporary file, or takes over one that a snapshot left behind, and locks out other snapshots.
+     *
+     * @throws StoreInUseException if another one is under way, or was since {@code frozen} was looked at
+     */
+    private NativeFile claimTemporary(FileStatus frozen) throws IOException {
+        NativeFile file = createOrOpen();
+        try {
+            // The lock first: whoever had it may have renamed the file to IMAGE, or removed it.
+            if (!file.tryLock(true) || !isAt(temporary, file.status()) || !isAt(image, frozen)) {
+                throw new StoreInUseException(image + ": another snapshot of it is under way; try again");
+            }
+            file.truncate(0);
+            return file;
+        } catch (IOException e) {
+            Images.closeAfter(e, file);
+            throw e;
+        }
+    }
+
+    private NativeFile createOrOpen() throws IOException {
+        try {
+            return NativeFile.create(temporary, FILE_MODE);
+        } catch (NativeException e) {
+            if (e.errno() != Errno.EEXIST) {
+                throw e;
+            }
+            if (!Files.isRegularFile(temporary, LinkOption.NOFOLLOW_LINKS)) {
+                throw new FileAlreadyExistsException(
+                        temporary.toString(), null, "is in the way of a snapshot's file; remove it");
+            }
+            return NativeFile.open(temporary, Libc.O_RDWR);
+        }
+    }
+
+    private static boolean isAt(Path path, FileStatus file) throws IOException {
+        if (!Files.exists(path)) {
+            return false;
+        }
+        FileStatus found = Libc.statx(path);
+        return found.device() == file.device() && found.inode() == file.inode();
+    }
+
+    private void writeStore(NativeFile file, LayerOrigin frozen) throws IOException {
+        FileStatus own = file.status();
+        FileStatus old = frozen.status();
+        if (own.uid() != old.uid() || own.gid() != old.gid()) {
+            Files.setAttribute(temporary, "unix:uid", old.uid());
+            Files.setAttribute(temporary, "unix:gid", old.gid());
+        }
+        Files.setPosixFilePermissions(temporary, Files.getPosixFilePermissions(image));
+        ImageInfo info = frozen.info();
+        OriginReference base = frozen.reference(layer.getFileName().toString());
+        Images.plugin(info.format()).create(file, info.geometry(), base);
+    }
+
+    private void replaceImage() throws IOException {
+        link();
+        boolean replaced = false;
+        try {
+            Durable.sync(image.getParent());
+            observer.accept(Step.LAYER_LINKED);
+            Files.move(temporary, image, StandardCopyOption.ATOMIC_MOVE);
+            replaced = true;
+            observer.accept(Step.IMAGE_REPLACED);
+        } finally {
+            if (!replaced) {
+                Files.delete(layer);
+            }
+        }
+    }
+
+    private void link() throws IOException {
+        try {
+            Files.createLink(layer, image);
+        } catch (FileAlreadyExistsException e) {
+            throw e;
+        } catch (FileSystemException | UnsupportedOperationException e) {
+            throw new IOException(
+                    layer + ": " + image + " cannot be linked there, which a snapshot takes: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+package io.ucow.store;
+
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Consumer;
+
+/**
+ * An image whose device can be closed and opened again, as another one of the same size, while requests come: they wait for
+ * as long as that takes, and none of them fails.
+ *
+ * <p>Requests run in sections of a {@link GracePeriod}. {@link #whileClosed} shuts the gate in front of them, waits until
+ * those under way have ended, and opens the gate again when there is a device: without it, a request costs two atomic
+ * increments and a volatile load.
+ *
+ * <p>Threading: as {@link BlockDevice}; {@link #whileClosed} and {@link #close} exclude one another. A request allocates
+ * nothing.
+ */
+public final class SwappableDevice implements ImageDevice {
+    private static final String LOST = "request to an image that could not be opened again";
+
+    private final Opener opener;
+    private final long sizeBytes;
+    private final boolean readOnly;
+    private final int granularityBytes;
+    private final GracePeriod requests = new GracePeriod();
+    /**
+     * Held for reading by who looks at the whole image and for writing while it is closed. Taken before the gate is shut:
+     * a look may take as long as somebody takes to read the answer.
+     */
+    private final ReadWriteLock looks = new ReentrantReadWriteLock();
+    /** Shut while not null; counted down when it opens. */
+    private volatile CountDownLatch gate;
+    /** Written while the gate is shut. */
+    private volatile CowDevice device;
+    /** Of the device, when it was opened. Written with it. */
+    private volatile ImageInfo opened;
+    /** True when nothing could be opened again; requests fail then. Written while the gate is shut. */
+    private volatile boolean lost;
+    /** Guarded by this. */
+    private boolean closed;
+
+    /** Opens the image that is to be served now. */
+    public interface Opener {
+        /** The device, the caller's to close. */
+        CowDevice open() throws IOException;
+    }
+
+    /** What is done to an image that is not open. */
+    public interface Work<T> {
+        /** Does it. */
+        T run() throws IOException;
+    }
+
+    /**
+     * Opens the device.
+     *
+     * @param opener is called again each time that the image was closed; sizes must be those of the first time
+     */
+    public SwappableDevice(Opener opener) throws IOException {
+        this.opener = opener;
+        reopen();
+        this.sizeBytes = device.sizeBytes();
+        this.readOnly = device.isReadOnly();
+        this.granularityBytes = device.granularityBytes();
+    }
+
+    /**
+     * Does something to the image while it is closed: all that was acknowledged before is in it, and durable. On return the
+     * image is open again, also when this throws, unless even that failed: then requests fail with {@code EIO}.
+     *
+     * @return what {@code work} returned
+     */
+    public synchronized <T> T whileClosed(Work<T> work) throws IOException {
+        looks.writeLock().lock();
+        try {
+            requireNotLost();
+            if (closed) {
+                throw new NativeException("change of an image that is closed", Errno.EIO);
+            }
+            device.flush(); // most of what closing has to write, while requests still run
+            CountDownLatch shut = new CountDownLatch(1);
+            gate = shut;
+            try {
+                requests.await();
+                return closeAndReopen(work);
+            } finally {
+                gate = null;
+                shut.countDown();
+            }
+        } finally {
+            looks.writeLock().unlock();
+        }
+    }
+
+    private <T> T closeAndReopen(Work<T> work) throws IOException {
+        lost = true;
+        T result;
+        try {
+            device.close();
+            result = work.run();
+        } catch (IOException | RuntimeException e) {
+            try {
+                reopen();
+            } catch (IOException again) {
+                e.addSuppressed(again);
+            }
+            throw e;
+        }
+        reopen();
+        return result;
+    }
+
+    private void reopen() throws IOException {
+        CowDevice fresh = opener.open();
+        try {
+            opened = fresh.info();
+        } catch (IOException e) {
+            Images.closeAfter(e, fresh);
+            throw e;
+        }
+        device = fresh;
+        lost = false;
+    }
+
+    /** Begins a request, once the gate is open. @return the ticket for its end */
+    private int enter() throws NativeException {
+        while (true) {
+            int ticket = requests.enter();
+            CountDownLatch shut = gate;
+            if (shut == null) {
+                if (!lost) {
+                    return ticket;
+                }
+                requests.exit(ticket);
+                throw new NativeException(LOST, Errno.EIO);
+            }
+            // Not inside the section: whoever shut the gate waits for its end.
+            requests.exit(ticket);
+            awaitOpen(shut);
+        }
+    }
+
+    private void requireNotLost() throws NativeException {
+        if (lost) {
+            throw new NativeException(LOST, Errno.EIO);
+        }
+    }
+
+    private static void awaitOpen(CountDownLatch shut) {
+        boolean interrupted = false;
+        while (shut.getCount() > 0) {
+            try {
+                shut.await();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    public long sizeBytes() {
+        return sizeBytes;
+    }
+
+    @Override
+    public boolean isReadOnly() {
+        return readOnly;
+    }
+
+    @Override
+    public int granularityBytes() {
+        return granularityBytes;
+    }
+
+    @Override
+    public void read(long guestOffset, ByteBuffer dst) throws IOException {
+        int ticket = enter();
+        try {
+            device.read(guestOffset, dst);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public void write(long guestOffset, ByteBuffer src) throws IOException {
+        int ticket = enter();
+        try {
+            device.write(guestOffset, src);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public void writeZeroes(long guestOffset, long lengthBytes) throws IOException {
+        int ticket = enter();
+        try {
+            device.writeZeroes(guestOffset, lengthBytes);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public void discard(long guestOffset, long lengthBytes) throws IOException {
+        int ticket = enter();
+        try {
+            device.discard(guestOffset, lengthBytes);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public long seekData(long guestOffset) throws IOException {
+        int ticket = enter();
+        try {
+            return device.seekData(guestOffset);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public long seekHole(long guestOffset) throws IOException {
+        int ticket = enter();
+        try {
+            return device.seekHole(guestOffset);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public void flush() throws IOException {
+        int ticket = enter();
+        try {
+            device.flush();
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public long allocatedBytes() throws IOException {
+        int ticket = enter();
+        try {
+            return device.allocatedBytes();
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public ImageInfo info() throws IOException {
+        looks.readLock().lock();
+        try {
+            requireNotLost();
+            return device.info();
+        } finally {
+            looks.readLock().unlock();
+        }
+    }
+
+    /** What was known of the image when it was opened last; waits for nobody. */
+    public ImageInfo opened() {
+        return opened;
+    }
+
+    /** Counted anew from each opening. */
+    @Override
+    public DeviceStats stats() {
+        return device.stats();
+    }
+
+    @Override
+    public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
+        looks.readLock().lock();
+        try {
+            requireNotLost();
+            device.forEachExtent(visitor);
+        } finally {
+            looks.readLock().unlock();
+        }
+    }
+
+    @Override
+    public synchronized void close() throws IOException {
+        closed = true;
+        device.close();
+    }
+}
