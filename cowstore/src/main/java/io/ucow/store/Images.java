@@ -122,7 +122,7 @@ public final class Images {
             throw e;
         }
         try {
-            return new CowDevice(locked.openStore(context, options.cache()), origin, readers);
+            return new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
         } catch (IOException e) {
             closeAfter(e, origin);
             throw e;

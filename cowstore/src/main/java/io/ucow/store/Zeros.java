@@ -25,6 +25,29 @@ public final class Zeros {
     }
 
     /**
+     * True when the {@code length} bytes of {@code src} from index {@code from} on, at most its limit, are all zero. Its
+     * position and limit are the same afterwards.
+     */
+    public static boolean isAll(ByteBuffer src, int from, int length) {
+        int position = src.position();
+        int limit = src.limit();
+        int end = from + length;
+        try {
+            for (int at = from; at < end; at += BLOCK.capacity()) {
+                int n = Math.min(BLOCK.capacity(), end - at);
+                // Vector instructions, also where there is no C2; it stops at the first difference.
+                int zeros = src.limit(at + n).position(at).mismatch(BLOCK);
+                if (zeros >= 0 && zeros < n) {
+                    return false;
+                }
+            }
+            return true;
+        } finally {
+            src.limit(limit).position(position);
+        }
+    }
+
+    /**
      * Writes zeros to {@code [offset, offset + lengthBytes)}: for where no hole can be punched.
      *
      * @throws IOException as {@link PositionalFile#write}; any prefix may have been written

@@ -80,6 +80,7 @@ class CliErrorsIT {
         mistake(USAGE, "--table takes no IMAGE", "mount", "--table", "table", "vm.cow", "dir");
         mistake(USAGE, "smoke", "mount", "--transport", "smoke", "vm.cow", "dir");
         mistake(USAGE, "none, writethrough, writeback", "mount", "--cache", "unsafe", "vm.cow", "dir");
+        mistake(USAGE, "off, on, unmap", "mount", "--detect-zeroes", "always", "vm.cow", "dir");
         mistake(USAGE, "empty.table", "mount", "--table", "empty.table", "dir");
         mistake(USAGE, "table line 1", "mount", "--table", "table", "dir");
         mistake(NOT_FOUND, "nowhere", "mount", "--table", "nowhere", "dir");
@@ -105,6 +106,7 @@ class CliErrorsIT {
         mistake(USAGE, "sector", "attach", "--sector-size", "100", "vm.cow");
         mistake(USAGE, "'many'", "attach", "--sector-size", "many", "vm.cow");
         mistake(USAGE, "none, writethrough, writeback", "attach", "--cache", "", "vm.cow");
+        mistake(USAGE, "off, on, unmap", "attach", "--detect-zeroes", "", "vm.cow");
         mistake(USAGE, "smoke", "attach", "--transport", "smoke", "vm.cow");
         mistake(NOT_FOUND, "no such image", "attach", "nowhere.cow");
         mistake(UNSUPPORTED, "is not an image", "attach", "base");
