@@ -39,7 +39,7 @@ public final class Images {
      * @throws FileAlreadyExistsException if {@code options.image()} exists
      * @throws NativeException {@code ENOENT} if the base does not
      * @throws UnsupportedFormatException if no plug-in has the format's name, or the base is not raw
-     * @throws IllegalArgumentException if the size is out of range for the chunk size
+     * @throws IllegalArgumentException if the size is out of range for the chunk size, or the greatest size too little
      */
     public static void create(CreateOptions options) throws IOException {
         ExceptionStoreProvider plugin = plugins().stream()
@@ -62,17 +62,19 @@ public final class Images {
             }
             long size = options.sizeBytes().orElseGet(() -> origin.sizeBytes());
             Geometry geometry = new Geometry(size, Integer.numberOfTrailingZeros(options.chunkBytes()));
-            create(plugin, options.image(), geometry, reference);
+            create(plugin, options, geometry, reference);
         }
     }
 
-    private static void create(ExceptionStoreProvider plugin, Path image, Geometry geometry, OriginReference origin)
+    private static void create(
+            ExceptionStoreProvider plugin, CreateOptions options, Geometry geometry, OriginReference origin)
             throws IOException {
+        Path image = options.image();
         try (NativeFile file = createFile(image)) {
             boolean done = false;
             try {
                 lock(file, image, true);
-                plugin.create(file, geometry, origin);
+                plugin.create(file, geometry, origin, options.maxBytes().orElse(0));
                 done = true;
             } finally {
                 if (!done) {

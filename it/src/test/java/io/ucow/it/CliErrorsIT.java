@@ -65,6 +65,8 @@ class CliErrorsIT {
         mistake(USAGE, "between 4K and 1M", "create", "--base", "base", "--chunk", "2M", "x.cow");
         mistake(USAGE, "", "create", "--size", "8E", "x.cow");
         mistake(USAGE, "", "create", "--base", "empty", "x.cow");
+        mistake(USAGE, "is less than", "create", "--base", "base", "--max-size", "1M", "x.cow");
+        mistake(USAGE, "is not a size", "create", "--base", "base", "--max-size", "all", "x.cow");
         mistake(NOT_FOUND, "nowhere: no such base", "create", "--base", "nowhere", "x.cow");
         mistake(NOT_FOUND, "nowhere", "create", "--base", "base", "nowhere/x.cow");
         mistake(EXISTS, "vm.cow: exists already", "create", "--base", "base", "vm.cow");
