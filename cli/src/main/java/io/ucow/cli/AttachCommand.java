@@ -41,6 +41,9 @@ final class AttachCommand implements Callable<Integer> {
     @Mixin
     private CacheOption cache;
 
+    @Mixin
+    private DetectZeroesOption detectZeroes;
+
     @Option(
             names = {"-r", "--read-only"},
             description = "Change nothing, and refuse writes.")
@@ -115,6 +118,7 @@ final class AttachCommand implements Callable<Integer> {
                 true,
                 transport.name,
                 cache.mode,
+                detectZeroes.isOn(),
                 readOnly,
                 List.of(canonical),
                 Optional.empty(),

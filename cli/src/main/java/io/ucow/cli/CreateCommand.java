@@ -53,6 +53,14 @@ final class CreateCommand implements Callable<Integer> {
             description = "Format of the image, one that 'ucow plugins' lists. Default: ${DEFAULT-VALUE}.")
     private String format;
 
+    @Option(
+            names = "--max-size",
+            converter = SizeConverter.class,
+            paramLabel = "SIZE",
+            description = "What the image file may grow to, journal and map included. At the limit writes that need"
+                    + " space fail as on a full disk; discards make room. Default: no limit.")
+    private Long maxSize;
+
     @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
     private Path image;
 
@@ -71,7 +79,8 @@ final class CreateCommand implements Callable<Integer> {
                 Optional.ofNullable(base),
                 size == null ? OptionalLong.empty() : OptionalLong.of(size),
                 (int) chunk,
-                format));
+                format,
+                maxSize == null ? OptionalLong.empty() : OptionalLong.of(maxSize)));
         return ExitCodes.OK;
     }
 }

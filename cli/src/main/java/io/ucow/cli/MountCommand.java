@@ -31,8 +31,10 @@ import picocli.CommandLine.Spec;
             "Returns when they can be used; a daemon serves them until 'ucow unmount DIR'."
         },
         customSynopsis = {
-            "ucow mount [--transport NAME] [--cache MODE] [--read-only] [--foreground] IMAGE... DIR",
-            "       ucow mount [--transport NAME] [--cache MODE] [--read-only] [--foreground] --table FILE|- DIR"
+            "ucow mount [--transport NAME] [--cache MODE] [--detect-zeroes WHEN] [--read-only] [--foreground]"
+                    + " IMAGE... DIR",
+            "       ucow mount [--transport NAME] [--cache MODE] [--detect-zeroes WHEN] [--read-only] [--foreground]"
+                    + " --table FILE|- DIR"
         },
         mixinStandardHelpOptions = true)
 final class MountCommand implements Callable<Integer> {
@@ -46,6 +48,9 @@ final class MountCommand implements Callable<Integer> {
 
     @Mixin
     private CacheOption cache;
+
+    @Mixin
+    private DetectZeroesOption detectZeroes;
 
     @Option(names = "--read-only", description = "Change nothing, and refuse writes.")
     private boolean readOnly;
@@ -100,6 +105,7 @@ final class MountCommand implements Callable<Integer> {
                 false,
                 transport.name,
                 cache.mode,
+                detectZeroes.isOn(),
                 readOnly,
                 canonical,
                 table == null ? Optional.empty() : Optional.of(tableText()),

@@ -31,6 +31,7 @@ public final class CowDevice implements ImageDevice {
     private final Geometry geometry;
     private final Blocks blocks;
     private final GracePeriod readers;
+    private final boolean detectZeroes;
     private final ChunkFutures futures = new ChunkFutures();
     private final BufferPool scratch;
     private final LongAdder copies = new LongAdder();
@@ -41,13 +42,15 @@ public final class CowDevice implements ImageDevice {
      * Takes ownership of both parts.
      *
      * @param readers the sections that {@code store} was opened with
+     * @param detectZeroes as in {@link OpenOptions}
      */
-    CowDevice(ExceptionStore store, Origin origin, GracePeriod readers) {
+    CowDevice(ExceptionStore store, Origin origin, GracePeriod readers, boolean detectZeroes) {
         this.store = store;
         this.origin = origin;
         this.geometry = store.geometry();
         this.blocks = new Blocks(geometry.chunkShift(), Integer.numberOfTrailingZeros(store.blockBytes()));
         this.readers = readers;
+        this.detectZeroes = detectZeroes;
         this.scratch = BufferPool.shared(geometry.chunkShift());
     }
 
@@ -94,10 +97,62 @@ public final class CowDevice implements ImageDevice {
         }
     }
 
+    /**
+     * As {@link BlockDevice#write}. Where zeros are detected, a chunk that {@code src} covers with zeros is discarded
+     * instead, and zeros for a part of a chunk that reads as zeros anyway are not written. Other parts of chunks are:
+     * punching many small holes would cost more than it gives back.
+     */
     @Override
     public void write(long guestOffset, ByteBuffer src) throws IOException {
         Objects.checkFromIndexSize(guestOffset, src.remaining(), sizeBytes());
         requireWritable();
+        if (detectZeroes) {
+            writeDetecting(guestOffset, src);
+        } else {
+            writeData(guestOffset, src);
+        }
+    }
+
+    private void writeDetecting(long guestOffset, ByteBuffer src) throws IOException {
+        int end = src.limit();
+        boolean next = src.hasRemaining() && needsNoSlot(guestOffset, src, src.position());
+        while (src.hasRemaining()) {
+            int position = src.position();
+            boolean slotless = next;
+            int n = 0;
+            while (position + n < end && next == slotless) {
+                n += lengthInChunk(guestOffset + n, end - position - n);
+                next = position + n < end && needsNoSlot(guestOffset + n, src, position + n);
+            }
+            if (slotless) {
+                discard(guestOffset, n);
+                src.position(position + n);
+            } else {
+                src.limit(position + n);
+                try {
+                    writeData(guestOffset, src);
+                } finally {
+                    src.limit(end);
+                }
+            }
+            guestOffset += n;
+        }
+    }
+
+    /** True when what {@code src} has from {@code position} on for one chunk is zeros, and need not be stored as such. */
+    private boolean needsNoSlot(long guestOffset, ByteBuffer src, int position) throws IOException {
+        long chunk = geometry.chunkOf(guestOffset);
+        int n = lengthInChunk(guestOffset, src.limit() - position);
+        return (n == geometry.lengthOf(chunk) || readsAsZero(chunk, store.lookup(chunk)))
+                && Zeros.isAll(src, position, n);
+    }
+
+    /** Bytes from {@code guestOffset} to its chunk's end, {@code wanted} at the most. */
+    private int lengthInChunk(long guestOffset, int wanted) {
+        return Math.min(wanted, geometry.chunkSize() - geometry.offsetInChunk(guestOffset));
+    }
+
+    private void writeData(long guestOffset, ByteBuffer src) throws IOException {
         while (src.hasRemaining()) {
             int n = overwrite(guestOffset, src);
             if (n == 0) {

@@ -12,12 +12,19 @@ import java.util.OptionalLong;
  * @param sizeBytes capacity; empty for the base's size. Required when there is no base
  * @param chunkBytes chunk size, a power of two from 4 KiB to 1 MiB
  * @param format the plug-in's name
+ * @param maxBytes what the file may grow to, metadata included; empty for no limit
  */
-public record CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
+public record CreateOptions(
+        Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format, OptionalLong maxBytes) {
     /** Chunk size unless asked otherwise; the README says what was measured. */
     public static final int DEFAULT_CHUNK_BYTES = 32 << 10;
     /** Plug-in unless asked otherwise. */
     public static final String DEFAULT_FORMAT = "ucow";
+
+    /** Without a limit. */
+    public CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
+        this(image, base, sizeBytes, chunkBytes, format, OptionalLong.empty());
+    }
 
     /** @throws IllegalArgumentException in words fit for a command line's user */
     public CreateOptions {

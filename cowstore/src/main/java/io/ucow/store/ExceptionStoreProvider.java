@@ -29,8 +29,16 @@ public interface ExceptionStoreProvider {
      * this fails.
      *
      * @param origin what to record of the base, or null
+     * @param maxBytes what the file may grow to, metadata included; 0 for no limit
+     * @throws IllegalArgumentException if {@code maxBytes} is too little, or the format cannot keep to it; in words fit for
+     *     a command line's user
      */
-    void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException;
+    void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes) throws IOException;
+
+    /** As the other, without a limit. */
+    default void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
+        create(file, geometry, origin, 0);
+    }
 
     /**
      * What is recorded of the base, read without changing or recovering anything; the caller has locked {@code file} and

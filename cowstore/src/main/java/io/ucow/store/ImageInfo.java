@@ -18,6 +18,7 @@ import java.util.Optional;
  * @param alteredChunks chunks held in the store
  * @param zeroChunks chunks that read as zeros without a slot
  * @param allocatedBytes storage the file occupies, metadata included
+ * @param maxBytes what the file may grow to, metadata included; 0 for no limit
  * @param clean false when it was not closed properly, or is open for writing now
  * @param details further facts of the format, for people: name to text, in display order
  */
@@ -33,5 +34,6 @@ public record ImageInfo(
         long alteredChunks,
         long zeroChunks,
         long allocatedBytes,
+        long maxBytes,
         boolean clean,
         Map<String, String> details) {}

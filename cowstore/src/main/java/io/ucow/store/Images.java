@@ -43,7 +43,7 @@ public final class Images {
      * @throws UnsupportedFormatException if no plug-in has the format's name, the base is an image of another format than
      *     ucow, was not closed properly, or has as many images behind it as there may be
      * @throws StoreInUseException if the base is an image that is open for writing
-     * @throws IllegalArgumentException if the size is out of range for the chunk size
+     * @throws IllegalArgumentException if the size is out of range for the chunk size, or the greatest size too little
      */
     public static void create(CreateOptions options) throws IOException {
         ExceptionStoreProvider plugin = plugin(options.format());
@@ -108,13 +108,15 @@ public final class Images {
         }
     }
 
-    private static void create(ExceptionStoreProvider plugin, Path image, Geometry geometry, OriginReference origin)
+    private static void create(
+            ExceptionStoreProvider plugin, CreateOptions options, Geometry geometry, OriginReference origin)
             throws IOException {
+        Path image = options.image();
         try (NativeFile file = createFile(image)) {
             boolean done = false;
             try {
                 lock(file, image, true);
-                plugin.create(file, geometry, origin);
+                plugin.create(file, geometry, origin, options.maxBytes().orElse(0));
                 done = true;
             } finally {
                 if (!done) {
@@ -171,7 +173,7 @@ public final class Images {
             throw e;
         }
         try {
-            return new CowDevice(locked.openStore(context, options.cache()), origin, readers);
+            return new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
         } catch (IOException e) {
             closeAfter(e, origin);
             throw e;

@@ -7,15 +7,16 @@ import java.util.Objects;
  *
  * @param readOnly true to change nothing at all, not even to recover on disk
  * @param cache how base and store are read and written
+ * @param detectZeroes true to give chunks that are written as zeros no slot, see {@link CowDevice#write}
  */
-public record OpenOptions(boolean readOnly, CacheMode cache) {
+public record OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes) {
     /** @throws NullPointerException if {@code cache} is null */
     public OpenOptions {
         Objects.requireNonNull(cache);
     }
 
-    /** The default cache mode, {@link CacheMode#WRITEBACK}. */
+    /** The default cache mode, {@link CacheMode#WRITEBACK}, and zeros are written as what they are. */
     public static OpenOptions of(boolean readOnly) {
-        return new OpenOptions(readOnly, CacheMode.WRITEBACK);
+        return new OpenOptions(readOnly, CacheMode.WRITEBACK, false);
     }
 }

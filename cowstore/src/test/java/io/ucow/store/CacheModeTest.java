@@ -43,7 +43,7 @@ class CacheModeTest {
         Path image = create(base, size, chunk);
         byte[] model = Arrays.copyOf(Arrays.copyOf(content, Math.min(content.length, size)), size);
         ByteBuffer memory = BufferPool.allocate(size + 4096);
-        CowDevice device = Images.open(image, new OpenOptions(false, CacheMode.NONE));
+        CowDevice device = Images.open(image, new OpenOptions(false, CacheMode.NONE, false));
         for (int i = 0; i < 300; i++) {
             int grain = new int[] {1, 512, 4096}[random.nextInt(3)];
             int offset = random.nextInt(size) / grain * grain;
@@ -68,7 +68,7 @@ class CacheModeTest {
                     if (random.nextInt(4) == 0) {
                         device.close();
                         CacheMode mode = random.nextInt(3) > 0 ? CacheMode.NONE : CacheMode.WRITEBACK;
-                        device = Images.open(image, new OpenOptions(false, mode));
+                        device = Images.open(image, new OpenOptions(false, mode, false));
                     }
                 }
                 default -> {
@@ -81,7 +81,7 @@ class CacheModeTest {
         }
         device.close();
         for (CacheMode mode : CacheMode.values()) {
-            try (CowDevice reader = Images.open(image, new OpenOptions(true, mode))) {
+            try (CowDevice reader = Images.open(image, new OpenOptions(true, mode, false))) {
                 assertThat(TestDevices.read(reader, 0, size)).isEqualTo(model);
             }
         }
@@ -103,7 +103,7 @@ class CacheModeTest {
             PageCache.drop(base);
             PageCache.drop(image);
             ByteBuffer memory = BufferPool.allocate(1 << 20);
-            try (CowDevice device = Images.open(image, new OpenOptions(false, mode))) {
+            try (CowDevice device = Images.open(image, new OpenOptions(false, mode, false))) {
                 for (int offset = 0; offset < size; offset += memory.capacity()) {
                     device.read(offset, memory.clear());
                 }

@@ -28,17 +28,17 @@ class CowDeviceModelTest {
     static Stream<Arguments> cases() {
         return IntStream.rangeClosed(Geometry.MIN_CHUNK_SHIFT, Geometry.MAX_CHUNK_SHIFT)
                 .boxed()
-                .flatMap(shift -> IntStream.range(0, 3).mapToObj(seed -> Arguments.of(shift, seed)));
+                .flatMap(shift -> IntStream.range(0, 5).mapToObj(seed -> Arguments.of(shift, seed, seed >= 3)));
     }
 
-    @ParameterizedTest(name = "chunk 2^{0}, seed {1}")
+    @ParameterizedTest(name = "chunk 2^{0}, seed {1}, zeros detected {2}")
     @MethodSource("cases")
-    void deviceEqualsModel(int chunkShift, int seed) throws IOException {
+    void deviceEqualsModel(int chunkShift, int seed, boolean detectZeroes) throws IOException {
         Random random = new Random(seed * 31L + chunkShift);
         int chunk = 1 << chunkShift;
         // A partial last chunk, and an origin that is shorter or longer than the device and no multiple of 512.
         int size = chunk * 6 + 1 + random.nextInt(chunk);
-        byte[] base = new byte[seed == 0 ? size / 2 + 77 : size + (seed == 1 ? 0 : 1001)];
+        byte[] base = new byte[seed % 4 == 0 ? size / 2 + 77 : size + (seed == 1 ? 0 : 1001)];
         random.nextBytes(base);
         byte[] model = Arrays.copyOf(Arrays.copyOf(base, Math.min(base.length, size)), size);
         UcowFormat format = new UcowFormat();
@@ -47,7 +47,7 @@ class CowDeviceModelTest {
             try (ChannelFile file = new ChannelFile(image)) {
                 format.create(file, new Geometry(size, chunkShift), null);
             }
-            CowDevice device = open(format, image, base);
+            CowDevice device = open(format, image, base, detectZeroes);
             for (int i = 0; i < OPERATIONS; i++) {
                 int offset = random.nextInt(size);
                 int limit = random.nextBoolean() ? Math.min(size - offset, 5000) : size - offset;
@@ -56,6 +56,10 @@ class CowDeviceModelTest {
                     case 0, 1, 2, 3 -> {
                         byte[] data = new byte[length];
                         random.nextBytes(data);
+                        if (random.nextInt(3) > 0) {
+                            int from = random.nextInt(length + 1);
+                            Arrays.fill(data, from, from + random.nextInt(length - from + 1), (byte) 0);
+                        }
                         device.write(offset, TestDevices.direct(data, 0, length));
                         System.arraycopy(data, 0, model, offset, length);
                     }
@@ -71,7 +75,7 @@ class CowDeviceModelTest {
                     case 7 -> {
                         if (random.nextInt(8) == 0) {
                             device.close();
-                            device = open(format, image, base);
+                            device = open(format, image, base, detectZeroes);
                         }
                     }
                     default ->
@@ -82,7 +86,7 @@ class CowDeviceModelTest {
             }
             assertMapTellsTheTruth(device, image, base, model);
             device.close();
-            try (CowDevice reopened = open(format, image, base)) {
+            try (CowDevice reopened = open(format, image, base, detectZeroes)) {
                 assertThat(TestDevices.read(reopened, 0, size)).isEqualTo(model);
             }
             try (ChannelFile file = new ChannelFile(image)) {
@@ -153,7 +157,11 @@ class CowDeviceModelTest {
         assertThat(found).isEqualTo(model);
     }
 
-    private static CowDevice open(UcowFormat format, Path image, byte[] base) throws IOException {
-        return TestDevices.open(format, new ChannelFile(image), TestDevices.origin(base), TestDevices.BOOT);
+    private static CowDevice open(UcowFormat format, Path image, byte[] base, boolean detectZeroes) throws IOException {
+        ChannelFile file = new ChannelFile(image);
+        Origin origin = TestDevices.origin(base);
+        return detectZeroes
+                ? TestDevices.openDetecting(format, file, origin, TestDevices.BOOT)
+                : TestDevices.open(format, file, origin, TestDevices.BOOT);
     }
 }

@@ -19,7 +19,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Many threads at first writes, rewrites, discards and flushes of the same chunks. Every sector belongs to one thread,
- * which knows what it must hold at any time; the chunks are everybody's. Some rounds run on a disk that is nearly full.
+ * which knows what it must hold at any time; the chunks are everybody's. Some rounds run on a disk that is nearly full,
+ * some detect the zeros among what is written.
  */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class StressTest {
@@ -48,7 +49,7 @@ class StressTest {
             UUID boot = round % 2 == 0 ? TestDevices.BOOT : TestDevices.NEXT_BOOT;
             // Room for two thirds of the device: writes fail now and then, and discards make room.
             disk.limitAllocationTo(round % 3 == 2 ? (5 << 20) + (long) sectors * SECTOR * 2 / 3 : Long.MAX_VALUE);
-            try (CowDevice device = open(base, boot, background)) {
+            try (CowDevice device = open(base, boot, background, round % 4 > 1)) {
                 List<Crew.Member> crew = new ArrayList<>();
                 long until = System.nanoTime() + ROUND_NANOS;
                 for (int t = 0; t < threads; t++) {
@@ -64,15 +65,16 @@ class StressTest {
             }
             assertThat(format.check(disk, Path.of("x"), boot).corruptions()).isEmpty();
         }
-        try (CowDevice device = open(base, TestDevices.BOOT, false)) {
+        try (CowDevice device = open(base, TestDevices.BOOT, false, false)) {
             verify(device, stamps);
         }
     }
 
-    private CowDevice open(byte[] base, UUID boot, boolean background) throws IOException {
+    private CowDevice open(byte[] base, UUID boot, boolean background, boolean detectZeroes) throws IOException {
         GracePeriod readers = new GracePeriod();
         StoreContext context = new StoreContext(false, boot, readers, background);
-        return new CowDevice(format.open(disk, Path.of("x.cow"), context), TestDevices.origin(base), readers);
+        return new CowDevice(
+                format.open(disk, Path.of("x.cow"), context), TestDevices.origin(base), readers, detectZeroes);
     }
 
     private static void guest(CowDevice device, long[] stamps, int id, int threads, Random random, long until)
@@ -99,7 +101,7 @@ class StressTest {
             int kind = random.nextInt(16);
             try {
                 if (kind < 6) {
-                    long stamp = ++next;
+                    long stamp = kind < 4 ? ++next : 0;
                     for (int s = 0; s < count; s++) {
                         fill(bytes, s * SECTOR, stamp);
                     }

@@ -18,12 +18,20 @@ public final class TestDevices {
             throws IOException {
         GracePeriod readers = new GracePeriod();
         StoreContext context = new StoreContext(false, boot, readers, false);
-        return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers);
+        return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers, false);
     }
 
     /** A device over a store that the caller opened itself, without a thread of its own. */
     public static CowDevice over(ExceptionStore store, Origin origin, GracePeriod readers) {
-        return new CowDevice(store, origin, readers);
+        return new CowDevice(store, origin, readers, false);
+    }
+
+    /** As {@link #open}, with detection of zeros. */
+    public static CowDevice openDetecting(ExceptionStoreProvider plugin, PositionalFile file, Origin origin, UUID boot)
+            throws IOException {
+        GracePeriod readers = new GracePeriod();
+        StoreContext context = new StoreContext(false, boot, readers, false);
+        return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers, true);
     }
 
     /** As {@link #open}, read-only. */
@@ -31,7 +39,7 @@ public final class TestDevices {
             throws IOException {
         GracePeriod readers = new GracePeriod();
         StoreContext context = new StoreContext(true, boot, readers, false);
-        return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers);
+        return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers, false);
     }
 
     /** An origin over bytes. */

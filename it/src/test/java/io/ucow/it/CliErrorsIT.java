@@ -66,6 +66,8 @@ class CliErrorsIT {
         mistake(USAGE, "between 4K and 1M", "create", "--base", "base", "--chunk", "2M", "x.cow");
         mistake(USAGE, "", "create", "--size", "8E", "x.cow");
         mistake(USAGE, "", "create", "--base", "empty", "x.cow");
+        mistake(USAGE, "is less than", "create", "--base", "base", "--max-size", "1M", "x.cow");
+        mistake(USAGE, "is not a size", "create", "--base", "base", "--max-size", "all", "x.cow");
         mistake(NOT_FOUND, "nowhere: no such base", "create", "--base", "nowhere", "x.cow");
         mistake(NOT_FOUND, "nowhere", "create", "--base", "base", "nowhere/x.cow");
         mistake(EXISTS, "vm.cow: exists already", "create", "--base", "base", "vm.cow");
@@ -80,6 +82,7 @@ class CliErrorsIT {
         mistake(USAGE, "--table takes no IMAGE", "mount", "--table", "table", "vm.cow", "dir");
         mistake(USAGE, "smoke", "mount", "--transport", "smoke", "vm.cow", "dir");
         mistake(USAGE, "none, writethrough, writeback", "mount", "--cache", "unsafe", "vm.cow", "dir");
+        mistake(USAGE, "off, on, unmap", "mount", "--detect-zeroes", "always", "vm.cow", "dir");
         mistake(USAGE, "empty.table", "mount", "--table", "empty.table", "dir");
         mistake(USAGE, "table line 1", "mount", "--table", "table", "dir");
         mistake(NOT_FOUND, "nowhere", "mount", "--table", "nowhere", "dir");
@@ -105,6 +108,7 @@ class CliErrorsIT {
         mistake(USAGE, "sector", "attach", "--sector-size", "100", "vm.cow");
         mistake(USAGE, "'many'", "attach", "--sector-size", "many", "vm.cow");
         mistake(USAGE, "none, writethrough, writeback", "attach", "--cache", "", "vm.cow");
+        mistake(USAGE, "off, on, unmap", "attach", "--detect-zeroes", "", "vm.cow");
         mistake(USAGE, "smoke", "attach", "--transport", "smoke", "vm.cow");
         mistake(NOT_FOUND, "no such image", "attach", "nowhere.cow");
         mistake(UNSUPPORTED, "is not an image", "attach", "base");

@@ -21,6 +21,7 @@ import java.util.Optional;
  * @param attach true when {@code dir} is the daemon's own in the run directory, made and removed by it
  * @param transport {@code auto} or a transport's name
  * @param cache through which caches data goes
+ * @param detectZeroes true to give chunks that are written as zeros no slot
  * @param readOnly true to change no image
  * @param images images to serve, absolute; empty when there is a table
  * @param table a device table to serve instead; its relative paths start from the daemon's first working directory
@@ -32,6 +33,7 @@ public record MountSpec(
         boolean attach,
         String transport,
         CacheMode cache,
+        boolean detectZeroes,
         boolean readOnly,
         List<Path> images,
         Optional<String> table,
@@ -41,7 +43,7 @@ public record MountSpec(
     }
 
     OpenOptions openOptions() {
-        return new OpenOptions(readOnly, cache);
+        return new OpenOptions(readOnly, cache, detectZeroes);
     }
 
     String toJson() {
@@ -53,6 +55,7 @@ public record MountSpec(
                 .value("attach", attach)
                 .value("transport", transport)
                 .value("cache", cache.name())
+                .value("detectZeroes", detectZeroes)
                 .value("readOnly", readOnly)
                 .value("images", paths)
                 .value("table", table.orElse(null))
@@ -72,6 +75,7 @@ public record MountSpec(
                     json.getBoolean("attach"),
                     json.getString("transport"),
                     CacheMode.valueOf(json.getString("cache")),
+                    json.getBoolean("detectZeroes"),
                     json.getBoolean("readOnly"),
                     images,
                     Optional.ofNullable(json.getString("table")),

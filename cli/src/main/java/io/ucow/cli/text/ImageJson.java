@@ -18,8 +18,8 @@ import java.util.Optional;
  * <p>An image, from {@code ucow info --json}; sizes in bytes, {@code base} null when there is none:
  * <pre>
  *   {"image":"/vm/a.cow", "format":"ucow", "formatVersion":1, "uuid":"…", "sizeBytes":N, "chunkBytes":N,
- *    "base":"/vm/base.img", "baseFormat":"raw" | "ucow" | null, "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N, "allocatedBytes":N, "clean":true,
- *    "details":{"name":"text", …}}
+ *    "base":"/vm/base.img", "baseFormat":"raw" | "ucow" | null, "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N,
+ *    "allocatedBytes":N, "maxBytes":N or 0 for no limit, "clean":true, "details":{"name":"text", …}}
  * </pre>
  * An extent, from {@code ucow map --json}; {@code offset}, its place in the image file, only when the source is store:
  * <pre>
@@ -47,6 +47,7 @@ public final class ImageJson {
                 .value("alteredChunks", info.alteredChunks())
                 .value("zeroChunks", info.zeroChunks())
                 .value("allocatedBytes", info.allocatedBytes())
+                .value("maxBytes", info.maxBytes())
                 .value("clean", info.clean())
                 .value("details", new JsonObject(info.details()))
                 .done();
@@ -82,6 +83,7 @@ public final class ImageJson {
                 json.getLong("alteredChunks"),
                 json.getLong("zeroChunks"),
                 json.getLong("allocatedBytes"),
+                json.getLong("maxBytes"),
                 json.getBoolean("clean"),
                 details);
     }

@@ -23,7 +23,8 @@ class ImageSourceTest {
     Path temporary;
 
     private static MountSpec spec(List<Path> images, Optional<String> table) {
-        return new MountSpec("id", Path.of("/mnt/d"), false, "auto", CacheMode.WRITEBACK, true, images, table, "t");
+        return new MountSpec(
+                "id", Path.of("/mnt/d"), false, "auto", CacheMode.WRITEBACK, false, true, images, table, "t");
     }
 
     @ParameterizedTest

@@ -23,6 +23,7 @@ class KeepTest {
                 "direct",
                 CacheMode.NONE,
                 true,
+                true,
                 List.of(Path.of("/vm1.cow"), Path.of("/v\u00e4m2.cow")),
                 Optional.of("0 8 zero\n"),
                 "<stdin>");

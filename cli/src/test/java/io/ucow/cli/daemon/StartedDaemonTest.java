@@ -49,6 +49,7 @@ class StartedDaemonTest {
                         "auto",
                         CacheMode.WRITEBACK,
                         false,
+                        false,
                         List.of(Path.of("/vm1.cow")),
                         Optional.empty(),
                         ""));
@@ -98,6 +99,7 @@ class StartedDaemonTest {
                                 false,
                                 "auto",
                                 CacheMode.WRITEBACK,
+                                false,
                                 false,
                                 List.of(),
                                 Optional.empty(),

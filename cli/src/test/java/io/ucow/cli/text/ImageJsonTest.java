@@ -32,6 +32,7 @@ class ImageJsonTest {
                 123,
                 45,
                 678,
+                0,
                 true,
                 Map.of("journal", "3 of 4"));
 
@@ -55,6 +56,7 @@ class ImageJsonTest {
                 1,
                 2,
                 3,
+                0,
                 false,
                 Map.of());
 
@@ -72,6 +74,7 @@ class ImageJsonTest {
                         "alteredChunks",
                         "zeroChunks",
                         "allocatedBytes",
+                        "maxBytes",
                         "clean",
                         "details");
     }

@@ -38,6 +38,7 @@ class MapSvgTest {
                 0,
                 0,
                 0,
+                0,
                 true,
                 Map.of());
     }

@@ -74,6 +74,7 @@ class TextTest {
                 1,
                 0,
                 4096,
+                0,
                 false,
                 Map.of("extra", "fact"));
 

@@ -68,6 +68,17 @@ public final class MapPage {
         return levels;
     }
 
+    /** Pages of the tree for a device of {@code chunkCount} chunks, {@code >= 1}, all of them altered. */
+    public static long pages(long chunkCount) {
+        long nodes = (chunkCount + FANOUT - 1) / FANOUT;
+        long pages = nodes;
+        while (nodes > 1) {
+            nodes = (nodes + FANOUT - 1) / FANOUT;
+            pages += nodes;
+        }
+        return pages;
+    }
+
     public static long value(ByteBuffer page, int at, int index) {
         return page.getLong(at + VALUES + index * Long.BYTES);
     }

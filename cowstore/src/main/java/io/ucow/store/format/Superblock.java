@@ -18,12 +18,13 @@ import java.util.UUID;
  *   12 u32 crc, see below         56 u32 chunk shift          112 u64 journal head, first seq not in the map
  *   16 u64 incompatible features  60 u32 map levels           120 u64 data start, bytes
  *   24 u64 compatible features    64 u64 map root, page       128 u8[16] uuid
- *   32 u64 reserved, 0            72 u8[24] reserved, 0       144 u8[16] boot id, zeros when closed cleanly
+ *   32 u64 reserved, 0            72 u64 max size, bytes      144 u8[16] boot id, zeros when closed cleanly
+ *   80 u8[16] reserved, 0
  *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
  * </pre>
- * The checksum is CRC32C of the block with its own field zero. Incompatible features: bit 0, the origin is a ucow image; a
- * reader refuses every other bit. Compatible ones: none, and any is kept.
+ * The checksum is CRC32C of the block with its own field zero. Feature bits: docs/FORMAT.md; of the incompatible ones this
+ * program knows {@link #BASE_IS_IMAGE} and {@link #MAX_SIZE}, and refuses any other; it keeps any compatible one.
  *
  * @param compatibleFeatures bits a program may ignore; kept as found
  * @param generation counts superblock writes, {@code >= 1}
@@ -36,6 +37,7 @@ import java.util.UUID;
  * @param uuid identity given at creation
  * @param bootId the boot in which the store was last opened for writing; zeros when it was closed cleanly
  * @param origin the base and what it looked like, null when there is none
+ * @param maxBytes what the file's length may not exceed; 0 for no limit. Other than 0 it comes with {@link #MAX_SIZE}
  */
 public record Superblock(
         long compatibleFeatures,
@@ -48,19 +50,30 @@ public record Superblock(
         long dataStart,
         UUID uuid,
         UUID bootId,
-        OriginReference origin) {
+        OriginReference origin,
+        long maxBytes) {
+    /** Incompatible feature: the field "max size" is in force. A writer that does not know it would drop it. */
+    public static final long MAX_SIZE = 2;
+
     public static final int SIZE = 4096;
     public static final int VERSION = 1;
     public static final int MAX_PATH_BYTES = 3800;
     public static final UUID CLEAN = new UUID(0, 0);
 
     /** Incompatible feature: the origin is an image, and its guest content is what shows through. */
-    private static final long BASE_IS_IMAGE = 1;
+    public static final long BASE_IS_IMAGE = 1;
+
+    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE;
 
     private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
     private static final int VERSION_AT = 8, CRC = 12, INCOMPATIBLE = 16, COMPATIBLE = 24, GENERATION = 40;
-    private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, JOURNAL_OFFSET = 96;
-    private static final int JOURNAL_CAPACITY = 104, JOURNAL_HEAD = 112, DATA_START = 120, UUID_AT = 128, BOOT = 144;
+    private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, MAX_BYTES = 72;
+    private static final int JOURNAL_OFFSET = 96,
+            JOURNAL_CAPACITY = 104,
+            JOURNAL_HEAD = 112,
+            DATA_START = 120,
+            UUID_AT = 128,
+            BOOT = 144;
     private static final int ORIGIN_SIZE = 160, MTIME_SEC = 168, MTIME_NSEC = 176, PATH_LENGTH = 180;
     private static final int FINGERPRINT = 184, PATH = 216;
 
@@ -84,12 +97,14 @@ public record Superblock(
         }
         block.put(0, MAGIC_BYTES);
         block.putInt(VERSION_AT, VERSION);
+        block.putLong(INCOMPATIBLE, incompatibleFeatures());
         block.putLong(COMPATIBLE, compatibleFeatures);
         block.putLong(GENERATION, generation);
         block.putLong(DEVICE_SIZE, geometry.sizeBytes());
         block.putInt(CHUNK_SHIFT, geometry.chunkShift());
         block.putInt(MAP_LEVELS, mapLevels);
         block.putLong(ROOT, rootPage);
+        block.putLong(MAX_BYTES, maxBytes);
         block.putLong(JOURNAL_OFFSET, journalOffset);
         block.putLong(JOURNAL_CAPACITY, journalCapacity);
         block.putLong(JOURNAL_HEAD, journalHead);
@@ -97,7 +112,6 @@ public record Superblock(
         block.put(UUID_AT, bytes(uuid));
         block.put(BOOT, bytes(bootId));
         if (origin != null) {
-            block.putLong(INCOMPATIBLE, origin.isImage() ? BASE_IS_IMAGE : 0);
             byte[] path = origin.path().getBytes(StandardCharsets.UTF_8);
             block.putLong(ORIGIN_SIZE, origin.sizeBytes());
             block.putLong(MTIME_SEC, origin.modifiedSeconds());
@@ -107,6 +121,10 @@ public record Superblock(
             block.put(PATH, path);
         }
         block.putInt(CRC, Crc.of(block, 0, SIZE));
+    }
+
+    private long incompatibleFeatures() {
+        return (origin != null && origin.isImage() ? BASE_IS_IMAGE : 0) | (maxBytes == 0 ? 0 : MAX_SIZE);
     }
 
     /** True when the block has the magic number and its checksum is right. */
@@ -142,10 +160,10 @@ public record Superblock(
                     + VERSION + "; use a newer ucow");
         }
         long incompatible = block.getLong(at + INCOMPATIBLE);
-        if ((incompatible & ~BASE_IS_IMAGE) != 0) {
+        if ((incompatible & ~KNOWN) != 0) {
             throw new UnsupportedFormatException(
                     name + ": uses features this program does not know (incompatible bits 0x"
-                            + Long.toHexString(incompatible & ~BASE_IS_IMAGE) + "); use a newer ucow");
+                            + Long.toHexString(incompatible & ~KNOWN) + "); use a newer ucow");
         }
         int shift = (int)
                 f.in("chunk shift", block.getInt(at + CHUNK_SHIFT), Geometry.MIN_CHUNK_SHIFT, Geometry.MAX_CHUNK_SHIFT);
@@ -172,12 +190,15 @@ public record Superblock(
                 data,
                 uuid(block, at + UUID_AT),
                 uuid(block, at + BOOT),
-                origin(block, at, f));
+                origin(block, at, f),
+                (incompatible & MAX_SIZE) == 0
+                        ? 0
+                        : f.in("max size", block.getLong(at + MAX_BYTES), data + (1 << shift), Long.MAX_VALUE));
     }
 
     private static OriginReference origin(ByteBuffer block, int at, Fields f) throws CorruptStoreException {
         int length = (int) f.in("origin path length", block.getInt(at + PATH_LENGTH), 0, MAX_PATH_BYTES);
-        boolean isImage = block.getLong(at + INCOMPATIBLE) == BASE_IS_IMAGE;
+        boolean isImage = (block.getLong(at + INCOMPATIBLE) & BASE_IS_IMAGE) != 0;
         if (length == 0) {
             f.in("base-is-image bit without an origin", isImage ? 1 : 0, 0, 0);
             return null;
@@ -209,7 +230,8 @@ public record Superblock(
                 dataStart,
                 uuid,
                 newBootId,
-                origin);
+                origin,
+                maxBytes);
     }
 
     /** Where this generation is kept: the two places take turns, so the previous one stays intact. */

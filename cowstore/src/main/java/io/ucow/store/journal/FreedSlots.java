@@ -52,9 +52,14 @@ final class FreedSlots {
     }
 
     boolean isEmpty() {
+        return size() == 0;
+    }
+
+    /** How many slots wait. */
+    int size() {
         lock.lock();
         try {
-            return size == 0;
+            return size / 2;
         } finally {
             lock.unlock();
         }

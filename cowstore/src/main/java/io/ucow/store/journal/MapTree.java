@@ -1,5 +1,6 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.Geometry;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.remap.RemapTable;
 import io.ucow.sys.NativeException;
@@ -43,6 +44,15 @@ final class MapTree implements AutoCloseable {
         for (int level = 0; level < pageOf.length; level++) {
             pageOf[level] = new SparseLongs(table.nodeCount(level));
         }
+    }
+
+    /**
+     * Slots that all pages of the map take twice: never more are in use, because a new one is taken only when every page
+     * of those there are belongs to the current tree or to the one that is being written.
+     */
+    static long mostSlots(Geometry geometry) {
+        int pagesPerSlot = 1 << (geometry.chunkShift() - MapPage.SHIFT);
+        return (2 * MapPage.pages(geometry.chunkCount()) + pagesPerSlot - 1) / pagesPerSlot;
     }
 
     /** Remembers where a node was found. */
@@ -125,7 +135,7 @@ final class MapTree implements AutoCloseable {
 
     private long takeFreePage() throws IOException {
         if (freePages.isEmpty()) {
-            long first = slots.allocate() << pagesPerSlotShift;
+            long first = slots.allocateForMap() << pagesPerSlotShift;
             for (long number = first + (1L << pagesPerSlotShift) - 1; number >= first; number--) {
                 freePages.push(number);
             }

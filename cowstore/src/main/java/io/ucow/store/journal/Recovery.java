@@ -81,7 +81,8 @@ final class Recovery implements AutoCloseable {
         this.covered = superblock.journalHead();
         this.uuidHead = (int) (superblock.uuid().getMostSignificantBits() >>> 32);
         this.table = new RemapTable(geometry.chunkCount(), MapPage.FANOUT);
-        this.slots = new SlotAllocator(name, superblock.dataStart() >>> geometry.chunkShift(), slotCount());
+        this.slots =
+                new SlotAllocator(name, superblock.dataStart() >>> geometry.chunkShift(), slotCount(), slotsForMap());
         this.tree = new MapTree(file, table, slots, geometry.chunkShift(), uuidHead);
         this.pages = new ByteBuffer[table.levels()];
         boolean done = false;
@@ -186,7 +187,14 @@ final class Recovery implements AutoCloseable {
 
     /** Every chunk altered, the whole map twice, and as much again for freed slots that wait for a barrier. */
     private long slotCount() {
-        return Math.min(RemapEntry.MAX_SLOTS >>> 1, endOfSlots() + 2 * geometry.chunkCount() + (1 << 16));
+        long most = Math.min(RemapEntry.MAX_SLOTS >>> 1, endOfSlots() + 2 * geometry.chunkCount() + (1 << 16));
+        return superblock.maxBytes() == 0
+                ? most
+                : Math.min(most, (superblock.maxBytes() - superblock.dataStart()) >>> geometry.chunkShift());
+    }
+
+    private long slotsForMap() {
+        return superblock.maxBytes() == 0 ? 0 : Math.min(slotCount(), MapTree.mostSlots(geometry));
     }
 
     private void loadMap() throws IOException {

@@ -11,7 +11,7 @@ import java.util.concurrent.atomic.AtomicLong;
 /**
  * Which slots are in use: one bit each, derived from the map at open and never written to disk. The lowest free slot is
  * handed out first, so that freed space is reused before the file grows and neighbours in time become neighbours in the
- * file.
+ * file. The last slots can be kept for the map, so that chunks never take the room that a checkpoint needs.
  *
  * <p>Threading: lock-free.
  */
@@ -22,6 +22,7 @@ final class SlotAllocator implements AutoCloseable {
     private final String name;
     private final long first;
     private final long count;
+    private final long forChunks;
     private final SparseLongs used;
     /** One bit for each page of {@code used} that has ever had a bit set: what a walk need look at. */
     private final SparseLongs touched;
@@ -32,11 +33,13 @@ final class SlotAllocator implements AutoCloseable {
      * @param name the store's name, for messages
      * @param first number of the first slot
      * @param count slots there may ever be
+     * @param forMap how many of them, the last ones, no chunk gets
      */
-    SlotAllocator(String name, long first, long count) throws NativeException {
+    SlotAllocator(String name, long first, long count, long forMap) throws NativeException {
         this.name = name;
         this.first = first;
         this.count = count;
+        this.forChunks = count - forMap;
         this.used = new SparseLongs((count + 63) / 64);
         this.touched = new SparseLongs((count >>> PAGE_SHIFT) / 64 + 1);
     }
@@ -59,31 +62,35 @@ final class SlotAllocator implements AutoCloseable {
         return (used.getAndBitwiseOr(index >>> 6, mask) & mask) == 0;
     }
 
-    /** One slot. @throws StoreFullException when the store may not have more slots */
-    long allocate() throws StoreFullException {
-        return SlotRun.slot(allocate(1));
+    /** One slot for pages of the map. @throws StoreFullException when the store may not have more slots */
+    long allocateForMap() throws StoreFullException {
+        return SlotRun.slot(allocate(1, count));
     }
 
     /**
-     * The lowest free slot and those free ones that follow it without a gap, {@code wanted} in all at the most.
+     * For chunks: the lowest free slot and those free ones that follow it without a gap, {@code wanted} in all at the most.
      *
      * @param wanted {@code >= 1}
      * @return a {@link SlotRun}
      * @throws StoreFullException when the store may not have more slots
      */
     long allocate(int wanted) throws StoreFullException {
-        long words = used.length();
+        return allocate(wanted, forChunks);
+    }
+
+    private long allocate(int wanted, long limit) throws StoreFullException {
+        long words = (limit + 63) >>> 6;
         for (long word = hint.get(); word < words; word++) {
             long bits = used.get(word);
             while (bits != -1) {
                 int bit = Long.numberOfTrailingZeros(~bits);
                 long index = (word << 6) + bit;
-                if (index >= count) {
+                if (index >= limit) {
                     break;
                 }
-                int taken = take(word, bits, bit, wanted);
+                int taken = take(word, bits, bit, wanted, limit);
                 if (taken > 0) {
-                    return SlotRun.of(first + index, extend(index, taken, wanted));
+                    return SlotRun.of(first + index, extend(index, taken, wanted, limit));
                 }
                 bits = used.get(word);
             }
@@ -93,15 +100,15 @@ final class SlotAllocator implements AutoCloseable {
             }
         }
         throw new StoreFullException(
-                name + ": all " + count + " slots are in use", new NativeException("allocate slot", Errno.ENOSPC));
+                name + ": all " + limit + " slots are in use", new NativeException("allocate slot", Errno.ENOSPC));
     }
 
     /** Goes on into the words that follow, while a run ends where a word does. @return the run's length */
-    private int extend(long index, int taken, int wanted) {
+    private int extend(long index, int taken, int wanted, long limit) {
         int more = taken;
-        while (more > 0 && taken < wanted && ((index + taken) & 63) == 0 && index + taken < count) {
+        while (more > 0 && taken < wanted && ((index + taken) & 63) == 0 && index + taken < limit) {
             long word = (index + taken) >>> 6;
-            more = take(word, used.get(word), 0, wanted - taken);
+            more = take(word, used.get(word), 0, wanted - taken, limit);
             taken += more;
         }
         return taken;
@@ -114,10 +121,10 @@ final class SlotAllocator implements AutoCloseable {
      * @param bits the word as the caller saw it
      * @return how many; 0 when the first is not free, or the word has changed
      */
-    private int take(long word, long bits, int bit, int wanted) {
+    private int take(long word, long bits, int bit, int wanted, long limit) {
         long index = (word << 6) + bit;
         int free = Math.min(Long.numberOfTrailingZeros(bits >>> bit), 64 - bit);
-        int n = (int) Math.min(Math.min(free, wanted), count - index);
+        int n = (int) Math.min(Math.min(free, wanted), limit - index);
         if (n == 0 || !used.compareAndSet(word, bits, bits | ((-1L >>> (64 - n)) << bit))) {
             return 0;
         }

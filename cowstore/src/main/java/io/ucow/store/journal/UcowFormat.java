@@ -53,12 +53,20 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     @Override
-    public void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
-        create(file, geometry, origin, JOURNAL_RECORDS, UUID.randomUUID());
+    public void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes)
+            throws IOException {
+        create(file, geometry, origin, maxBytes, JOURNAL_RECORDS, UUID.randomUUID());
+    }
+
+    /** As the other, without a limit: for tests. */
+    static void create(PositionalFile file, Geometry geometry, OriginReference origin, long records, UUID uuid)
+            throws IOException {
+        create(file, geometry, origin, 0, records, uuid);
     }
 
     /** As the public method, with the journal's size and the identity given: for tests. */
-    static void create(PositionalFile file, Geometry geometry, OriginReference origin, long records, UUID uuid)
+    static void create(
+            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, long records, UUID uuid)
             throws IOException {
         if (origin != null && origin.path().getBytes(StandardCharsets.UTF_8).length > Superblock.MAX_PATH_BYTES) {
             throw new IOException(file.name() + ": the base's path is longer than " + Superblock.MAX_PATH_BYTES
@@ -66,8 +74,9 @@ public final class UcowFormat implements ExceptionStoreProvider {
         }
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
+        requireRoom(file, geometry, dataStart, maxBytes);
         Superblock first = new Superblock(
-                0, 1, geometry, 0, JOURNAL_OFFSET, records, 0, dataStart, uuid, Superblock.CLEAN, origin);
+                0, 1, geometry, 0, JOURNAL_OFFSET, records, 0, dataStart, uuid, Superblock.CLEAN, origin, maxBytes);
         try {
             // A full disk must still take a barrier and a superblock.
             file.preallocate(0, journalEnd);
@@ -81,6 +90,15 @@ public final class UcowFormat implements ExceptionStoreProvider {
         first.encode(block, MapPage.levels(geometry.chunkCount()));
         file.write(block, first.offset());
         file.sync();
+    }
+
+    /** @throws IllegalArgumentException if no chunk would fit beside journal and map */
+    private static void requireRoom(PositionalFile file, Geometry geometry, long dataStart, long maxBytes) {
+        long least = dataStart + ((MapTree.mostSlots(geometry) + 1) << geometry.chunkShift());
+        if (maxBytes != 0 && maxBytes < least) {
+            throw new IllegalArgumentException(file.name() + ": max size " + maxBytes + " is less than " + least
+                    + " bytes, which the journal, the map of a device of this size and one chunk need");
+        }
     }
 
     @Override

@@ -45,6 +45,9 @@ import org.slf4j.LoggerFactory;
 final class UcowStore implements ExceptionStore {
     private static final Logger LOG = LoggerFactory.getLogger(UcowStore.class);
 
+    /** What discards may leave waiting for a barrier; whoever would add to more sees to one first. */
+    private static final long MAX_WAITING_BYTES = 64 << 20;
+
     private final PositionalFile file;
     private final Path image;
     private final StoreContext context;
@@ -270,6 +273,9 @@ final class UcowStore implements ExceptionStore {
         boolean newSlots = RemapEntry.isSlot(entry) && !RemapEntry.isSameSlot(entry, table.lookup(chunk));
         // Discards may use the last eighth of the journal: they are the way out of a full disk.
         long reserve = RemapEntry.isZero(entry) ? 0 : journal.capacity() / 8;
+        if (RemapEntry.isZero(entry)) {
+            limitWaiting();
+        }
         while (!tryCommit(chunk, count, entry, reserve)) {
             boolean room = false;
             try {
@@ -284,6 +290,21 @@ final class UcowStore implements ExceptionStore {
         }
         if (journal.length() > journal.capacity() / 2) {
             maintenance.wake();
+        }
+    }
+
+    /** Keeps a guest that discards and writes without a flush from growing the file without end. */
+    private void limitWaiting() throws IOException {
+        if (freed.size() < MAX_WAITING_BYTES >>> chunkShift) {
+            return;
+        }
+        try {
+            reclaim();
+        } catch (IOException e) {
+            // Discards are the way out of a full disk, so they go on.
+            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+                throw e;
+            }
         }
     }
 
@@ -541,6 +562,9 @@ final class UcowStore implements ExceptionStore {
         details.put("generation", Long.toString(now.generation()));
         details.put("journal records", Long.toString(context.readOnly() ? replayedRecords : journal.length()));
         details.put("data start", Long.toString(now.dataStart()));
+        if (now.maxBytes() != 0) {
+            details.put("max size", Long.toString(now.maxBytes()));
+        }
         return new ImageInfo(
                 image,
                 "ucow",
@@ -555,6 +579,7 @@ final class UcowStore implements ExceptionStore {
                 table.alteredChunks(),
                 table.zeroChunks(),
                 allocatedBytes(),
+                now.maxBytes(),
                 now.bootId().equals(Superblock.CLEAN),
                 details);
     }

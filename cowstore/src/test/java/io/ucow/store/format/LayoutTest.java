@@ -34,14 +34,15 @@ class LayoutTest {
             0x7170700000L,
             UUID.fromString("a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"),
             UUID.fromString("b0b1b2b3-b4b5-b6b7-b8b9-babbbcbdbebf"),
-            ORIGIN);
+            ORIGIN,
+            0x3132333435363738L);
     /** Everything up to the path but the checksum. */
     private static final String SUPERBLOCK_BYTES = """
             55434f5753544f52 01000000 ........
             0100000000000000 0807060504030201
             0000000000000000 1817161514131211
             2625242322210000 14000000 03000000
-            6353433323130300 0000000000000000
+            6353433323130300 3837363534333231
             0000000000000000 0000000000000000
             2016151400000000 2143050000000000
             2827262524232221 0000707071000000
@@ -80,7 +81,7 @@ class LayoutTest {
     @Test
     void superblockWithoutOriginDecodesToNull() throws IOException {
         Superblock bare = new Superblock(
-                0, 1, new Geometry(1, 12), 0, 8192, 64, 0, 12288, SUPERBLOCK.uuid(), Superblock.CLEAN, null);
+                0, 1, new Geometry(1, 12), 0, 8192, 64, 0, 12288, SUPERBLOCK.uuid(), Superblock.CLEAN, null, 0);
         bare.encode(block, 1);
         assertThat(Superblock.decode(block, 0, "vm.cow")).isEqualTo(bare);
     }
@@ -143,6 +144,7 @@ class LayoutTest {
             180 | 4 | -1           | 0 | origin path length -1, expected 0..3800
             160 | 8 | -1           | 0 | origin size -1, expected 0..9223372036854775807
             176 | 4 | 1000000000   | 0 | origin mtime nanoseconds 1000000000, expected 0..999999999
+            72  | 8 | 536870912    | 0 | max size 536870912, expected 537919488..9223372036854775807
             216 | 1 | 0            | 0 | NUL in origin path at 0, expected none
             223 | 1 | 0            | 0 | NUL in origin path at 7, expected none
             """)
@@ -158,7 +160,8 @@ class LayoutTest {
                 0x20000000,
                 SUPERBLOCK.uuid(),
                 SUPERBLOCK.bootId(),
-                ORIGIN);
+                ORIGIN,
+                0x40000000);
         good.encode(block, 3);
         switch (bytes) {
             case 8 -> block.putLong(at, value);

@@ -140,7 +140,7 @@ class JournalWrapTest {
     }
 
     private static Superblock superblock() {
-        return new Superblock(0, 1, geometry(), 0, OFFSET, CAPACITY, 0, 1 << 20, STORE, Superblock.CLEAN, null);
+        return new Superblock(0, 1, geometry(), 0, OFFSET, CAPACITY, 0, 1 << 20, STORE, Superblock.CLEAN, null, 0);
     }
 
     private static Superblock superblockOf(SparseFile file) throws IOException {

@@ -34,7 +34,7 @@ class MapTreeTest {
     private final SparseFile disk = new SparseFile();
     private final HookedFile file = new HookedFile(disk);
     private final RemapTable table = new RemapTable(CHUNKS, MapPage.FANOUT);
-    private final SlotAllocator slots = new SlotAllocator("store", FIRST_SLOT, 100_000);
+    private final SlotAllocator slots = new SlotAllocator("store", FIRST_SLOT, 100_000, 0);
     private final MapTree tree = new MapTree(file, table, slots, SHIFT, UUID);
     private long generation;
 
@@ -142,7 +142,7 @@ class MapTreeTest {
     @Test
     void noSlotForAPageLeavesEverythingAsItWas() throws IOException {
         try (RemapTable small = new RemapTable(2000, MapPage.FANOUT);
-                SlotAllocator none = new SlotAllocator("store", 1, 1);
+                SlotAllocator none = new SlotAllocator("store", 1, 1, 0);
                 MapTree full = new MapTree(disk, small, none, 12, UUID)) {
             small.publish(0, RemapEntry.ZERO);
             assertThatThrownBy(() -> full.writeChanges(1))

@@ -27,7 +27,7 @@ class SlotAllocatorTest {
     private static final int COUNT = 1000;
 
     private static final long FIRST = 17;
-    private final SlotAllocator slots = new SlotAllocator("vm.cow", FIRST, COUNT);
+    private final SlotAllocator slots = new SlotAllocator("vm.cow", FIRST, COUNT, 0);
 
     SlotAllocatorTest() throws NativeException {}
 
@@ -39,14 +39,14 @@ class SlotAllocatorTest {
     @Test
     void lowestFreeSlotComesFirst() throws IOException {
         for (long i = 0; i < 200; i++) {
-            assertThat(slots.allocate()).isEqualTo(FIRST + i);
+            assertThat(slots.allocateForMap()).isEqualTo(FIRST + i);
         }
         slots.free(FIRST + 150, 2);
         slots.free(FIRST + 3, 1);
-        assertThat(slots.allocate()).isEqualTo(FIRST + 3);
-        assertThat(slots.allocate()).isEqualTo(FIRST + 150);
-        assertThat(slots.allocate()).isEqualTo(FIRST + 151);
-        assertThat(slots.allocate()).isEqualTo(FIRST + 200);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST + 3);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST + 150);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST + 151);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST + 200);
     }
 
     @Test
@@ -76,7 +76,7 @@ class SlotAllocatorTest {
         assertThat(slots.take(FIRST + 1)).isTrue();
         assertThat(slots.take(FIRST + COUNT - 1)).isTrue();
         assertThat(slots.take(FIRST)).isFalse();
-        assertThat(slots.allocate()).isEqualTo(FIRST + 2);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST + 2);
         assertThat(slots.take(FIRST + 2)).isFalse();
     }
 
@@ -94,25 +94,25 @@ class SlotAllocatorTest {
     @Test
     void lastSlotIsFollowedByStoreFull() throws IOException {
         for (int i = 0; i < COUNT; i++) {
-            slots.allocate();
+            slots.allocateForMap();
         }
         for (int i = 0; i < 2; i++) {
-            assertThatThrownBy(() -> slots.allocate())
+            assertThatThrownBy(() -> slots.allocateForMap())
                     .isInstanceOf(StoreFullException.class)
                     .hasMessage("vm.cow: all 1000 slots are in use")
                     .satisfies(e -> assertThat(Errno.of(e)).isEqualTo(Errno.ENOSPC));
         }
         slots.free(FIRST + COUNT - 1, 1);
-        assertThat(slots.allocate()).isEqualTo(FIRST + COUNT - 1);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST + COUNT - 1);
         slots.free(FIRST, COUNT);
-        assertThat(slots.allocate()).isEqualTo(FIRST);
+        assertThat(slots.allocateForMap()).isEqualTo(FIRST);
     }
 
     @Test
     void freeRunsAreMaximalAndComplete() throws IOException {
         Random random = new Random(5);
         for (int round = 0; round < 200; round++) {
-            try (SlotAllocator some = new SlotAllocator("x", FIRST, COUNT)) {
+            try (SlotAllocator some = new SlotAllocator("x", FIRST, COUNT, 0)) {
                 BitSet used = new BitSet();
                 int runs = random.nextInt(20);
                 for (int i = 0; i < runs; i++) {
@@ -144,9 +144,9 @@ class SlotAllocatorTest {
 
     @Test
     void runsOfThousandsOfMillionsAreFoundAtOnce() throws IOException {
-        try (SlotAllocator huge = new SlotAllocator("x", FIRST, 1L << 34)) {
+        try (SlotAllocator huge = new SlotAllocator("x", FIRST, 1L << 34, 0)) {
             long top = FIRST + (1L << 34) - 2;
-            huge.allocate();
+            huge.allocateForMap();
             huge.take(top);
             huge.take(FIRST + (1L << 33));
             List<Long> runs = new ArrayList<>();
@@ -215,7 +215,29 @@ class SlotAllocatorTest {
         }
         // Nothing was lost on the way.
         for (int i = 0; i < COUNT; i++) {
-            assertThat(slots.allocate()).isEqualTo(FIRST + i);
+            assertThat(slots.allocateForMap()).isEqualTo(FIRST + i);
+        }
+    }
+
+    @Test
+    void lastSlotsAreForTheMapAlone() throws IOException {
+        try (SlotAllocator limited = new SlotAllocator("x", FIRST, 200, 70)) {
+            long run = limited.allocate(64);
+            while (SlotRun.slot(run) + SlotRun.count(run) < FIRST + 130) {
+                run = limited.allocate(64);
+            }
+            assertThatThrownBy(() -> limited.allocate(1))
+                    .isInstanceOf(StoreFullException.class)
+                    .hasMessageContaining("all 130 slots");
+            for (int i = 0; i < 70; i++) {
+                assertThat(limited.allocateForMap()).isEqualTo(FIRST + 130 + i);
+            }
+            assertThatThrownBy(limited::allocateForMap).isInstanceOf(StoreFullException.class);
+            limited.free(FIRST + 150, 1);
+            assertThatThrownBy(() -> limited.allocate(1)).isInstanceOf(StoreFullException.class);
+            limited.free(FIRST + 7, 1);
+            assertThat(SlotRun.slot(limited.allocate(1))).isEqualTo(FIRST + 7);
+            assertThat(limited.allocateForMap()).isEqualTo(FIRST + 150);
         }
     }
 }

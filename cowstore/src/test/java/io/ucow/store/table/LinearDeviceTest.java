@@ -46,7 +46,7 @@ class LinearDeviceTest {
     @ParameterizedTest
     @EnumSource(CacheMode.class)
     void readsAndWritesInPlace(CacheMode cache) throws IOException {
-        try (LinearDevice device = LinearDevice.open(path, new OpenOptions(false, cache))) {
+        try (LinearDevice device = LinearDevice.open(path, new OpenOptions(false, cache, false))) {
             assertThat(device.sizeBytes()).isEqualTo(SIZE);
             assertThat(device.allocatedBytes()).isGreaterThanOrEqualTo(SIZE);
             device.write(

@@ -201,6 +201,7 @@ class TablePrinterTest {
                 0,
                 0,
                 0,
+                0,
                 true,
                 Map.of());
     }

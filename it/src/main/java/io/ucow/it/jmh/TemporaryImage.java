@@ -1,10 +1,12 @@
 package io.ucow.it.jmh;
 
+import io.ucow.store.CacheMode;
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.GracePeriod;
 import io.ucow.store.Images;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.StoreContext;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
@@ -57,6 +59,11 @@ public final class TemporaryImage implements Closeable {
     /** The image as a device. */
     CowDevice open() throws IOException {
         return Images.open(image, false);
+    }
+
+    /** The image as a device that looks for zeros in what is written. */
+    CowDevice openDetecting() throws IOException {
+        return Images.open(image, new OpenOptions(false, CacheMode.WRITEBACK, true));
     }
 
     /** The image's store alone. */
