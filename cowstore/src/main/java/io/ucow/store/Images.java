@@ -55,7 +55,7 @@ public final class Images {
                             referencePath(options.base().get(), options.image()).toString());
             long size = options.sizeBytes().orElseGet(() -> origin.sizeBytes());
             Geometry geometry = new Geometry(size, Integer.numberOfTrailingZeros(options.chunkBytes()));
-            create(plugin, options.image(), geometry, reference);
+            create(plugin, options, geometry, reference);
         }
     }
 
@@ -263,7 +263,8 @@ public final class Images {
 
     /** Takes {@code locked} over, also when this throws. */
     private static LayerOrigin openLayer(LockedImage locked, CacheMode cache, Chain chain) throws IOException {
-        return new LayerOrigin(locked.image(), locked.status(), open(locked, new OpenOptions(true, cache), chain));
+        return new LayerOrigin(
+                locked.image(), locked.status(), open(locked, new OpenOptions(true, cache, false), chain));
     }
 
     /**
