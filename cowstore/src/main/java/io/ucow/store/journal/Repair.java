@@ -83,8 +83,13 @@ final class Repair {
             long root = tree.writeChanges(now.generation() + 1);
             file.sync();
             written = true;
-            writeSuperblock(
-                    now.advanced(root, head, Superblock.CLEAN), salvage.table().levels());
+            Superblock next = now.advanced(root, head, Superblock.CLEAN);
+            int levels = salvage.table().levels();
+            writeSuperblock(next, levels);
+            if (!Recovery.hasBothSuperblocks(file)) {
+                // The old one was not where its generation belongs.
+                writeSuperblock(next.advanced(root, head, Superblock.CLEAN), levels);
+            }
         } finally {
             if (!written) {
                 file.truncate(oldSize);
