@@ -3,6 +3,9 @@ package io.ucow.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.grack.nanojson.JsonObject;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeAll;
@@ -59,9 +62,10 @@ class CheckIT {
 
     /** The page number of the superblock with the lower generation. */
     private static int older(Path image) throws Exception {
-        byte[] head = Files.newInputStream(image).readNBytes(8192);
-        long first = java.nio.ByteBuffer.wrap(head).order(java.nio.ByteOrder.LITTLE_ENDIAN).getLong(40);
-        long second = java.nio.ByteBuffer.wrap(head).order(java.nio.ByteOrder.LITTLE_ENDIAN).getLong(4096 + 40);
-        return first < second ? 0 : 1;
+        ByteBuffer head;
+        try (InputStream in = Files.newInputStream(image)) {
+            head = ByteBuffer.wrap(in.readNBytes(8192)).order(ByteOrder.LITTLE_ENDIAN);
+        }
+        return head.getLong(40) < head.getLong(4096 + 40) ? 0 : 1;
     }
 }
