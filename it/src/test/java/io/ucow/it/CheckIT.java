@@ -26,7 +26,7 @@ class CheckIT {
     }
 
     @Test
-    void damagedMapIsRepairedAndTheDiskIsUsedOn() throws Exception {
+    void lostSuperblockIsRepairedAndTheDiskIsUsedOn() throws Exception {
         Path image = home.path("vm.cow");
         Path expected = home.path("expected");
         Tool.of("truncate", "-s", "16M", expected).succeed();

@@ -24,7 +24,7 @@ import java.util.stream.LongStream;
 
 /**
  * Reads a damaged store and keeps of its map what can be told: where {@link Recovery} would stop or report, this decides.
- * It writes nothing. In doubt a chunk is lost, for it must never get another chunk's bytes.
+ * It writes nothing. In doubt a chunk is lost rather than given another chunk's bytes; only 2 below can be wrong unnoticed.
  *
  * <p>Of a node that cannot be read there are, in this order:
  * <ol>
