@@ -1,28 +1,34 @@
 package io.ucow.cli;
 
 import com.grack.nanojson.JsonArray;
+import com.grack.nanojson.JsonBuilder;
 import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.Sizes;
 import io.ucow.store.CheckReport;
 import io.ucow.store.Images;
+import io.ucow.store.RepairReport;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /**
- * {@code ucow check}: whether an image's metadata is sound. As JSON:
+ * {@code ucow check}: whether an image's metadata is sound, and with {@code --repair} what was done about it. As JSON:
  * <pre>
  *   {"image":"vm1.cow", "sound":true, "corruptions":["one line each", …], "leakedBytes":N, "checkedChunks":N}
+ *   and with --repair: "repaired":true, "obstacle":"one line"|null, "metadataCopy":"vm1.cow.metadata-1"|null,
+ *   "lost":[{"start":N, "length":N}, …]; what comes before is as it was found
  * </pre>
  */
 @Command(
         name = "check",
         description = {
-            "Verify the metadata of an image that is not in use, without changing it.",
-            "Exit codes are those of 'qemu-img check': 0 sound, 1 could not check, 2 corruptions, 3 leaks only."
+            "Verify the metadata of an image that is not in use; without --repair nothing is changed.",
+            "Exit codes are those of 'qemu-img check': 0 sound, or repaired; 1 could not check; 2 corruptions; 3 leaks"
+                    + " only."
         },
         exitCodeOnInvalidInput = ExitCodes.FAILURE,
         exitCodeOnExecutionException = ExitCodes.FAILURE,
@@ -31,15 +37,28 @@ final class CheckCommand implements Callable<Integer> {
     @Mixin
     private Output output;
 
+    @Option(
+            names = "--repair",
+            description = {
+                "Rebuild what can be rebuilt, and give leaked space back. The metadata is first copied to"
+                        + " IMAGE.metadata-N.",
+                "What cannot be told for certain is dropped, and named: it reads as the base again."
+            })
+    private boolean repair;
+
     @Parameters(paramLabel = "IMAGE", description = "The image.")
     private Path image;
 
     @Override
     public Integer call() throws IOException {
         ImageFiles.requireImage(image);
+        return repair ? repair() : check();
+    }
+
+    private int check() throws IOException {
         CheckReport report = Images.check(image);
         if (output.isJson()) {
-            output.json(json(report));
+            output.json(json(report).done());
         } else {
             output.text(text(report));
         }
@@ -49,13 +68,37 @@ final class CheckCommand implements Callable<Integer> {
         return report.leakedBytes() > 0 ? ExitCodes.CHECK_LEAKS : ExitCodes.OK;
     }
 
-    private JsonObject json(CheckReport report) {
+    private int repair() throws IOException {
+        RepairReport report = Images.repair(image);
+        if (output.isJson()) {
+            output.json(json(report));
+        } else {
+            output.text(text(report.found()) + text(report));
+        }
+        return report.obstacle().isPresent() ? ExitCodes.CHECK_CORRUPT : ExitCodes.OK;
+    }
+
+    private JsonBuilder<JsonObject> json(CheckReport report) {
         return JsonObject.builder()
                 .value("image", image.toString())
                 .value("sound", report.isSound())
                 .value("corruptions", new JsonArray(report.corruptions()))
                 .value("leakedBytes", report.leakedBytes())
-                .value("checkedChunks", report.checkedChunks())
+                .value("checkedChunks", report.checkedChunks());
+    }
+
+    private JsonObject json(RepairReport report) {
+        JsonArray lost = new JsonArray();
+        report.lost()
+                .forEach(range -> lost.add(JsonObject.builder()
+                        .value("start", range.guestOffset())
+                        .value("length", range.lengthBytes())
+                        .done()));
+        return json(report.found())
+                .value("repaired", report.obstacle().isEmpty())
+                .value("obstacle", report.obstacle().orElse(null))
+                .value("metadataCopy", report.metadataCopy().map(Path::toString).orElse(null))
+                .value("lost", lost)
                 .done();
     }
 
@@ -71,6 +114,29 @@ final class CheckCommand implements Callable<Integer> {
                 .append(" found on the image; ")
                 .append(report.checkedChunks())
                 .append(" chunks checked.\n");
+        return text.toString();
+    }
+
+    private String text(RepairReport report) {
+        if (report.obstacle().isPresent()) {
+            return "Not repaired: " + report.obstacle().get() + "\n";
+        }
+        StringBuilder text = new StringBuilder();
+        report.lost()
+                .forEach(range -> text.append(String.format(
+                        "LOST 0x%x + 0x%x: whatever was written there reads as the base again%n",
+                        range.guestOffset(), range.lengthBytes())));
+        report.metadataCopy()
+                .ifPresent(copy -> text.append("Repaired. The metadata as it was is in ")
+                        .append(copy)
+                        .append("; to put it back: dd if=")
+                        .append(copy)
+                        .append(" of=")
+                        .append(image)
+                        .append(" bs=4096 conv=notrunc,sparse\n"));
+        if (report.found().isSound()) {
+            text.append(report.found().leakedBytes() > 0 ? "Leaked space was given back.\n" : "Nothing to repair.\n");
+        }
         return text.toString();
     }
 }

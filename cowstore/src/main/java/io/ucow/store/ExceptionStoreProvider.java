@@ -66,4 +66,18 @@ public interface ExceptionStoreProvider {
      * @param bootId as in {@link StoreContext}
      */
     CheckReport check(PositionalFile file, Path image, UUID bootId) throws IOException;
+
+    /**
+     * Makes a store sound again that {@link #check} finds fault with, with all of its content that can be told for
+     * certain; what remains of it after a kill at any moment is the old store or the new one. The caller has locked {@code
+     * file} exclusively and closes it.
+     *
+     * @param image the path to show to people
+     * @param bootId as in {@link StoreContext}
+     * @param copy takes all metadata as it was before any is changed
+     * @throws UnsupportedFormatException if this format cannot be repaired
+     */
+    default RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
+        throw new UnsupportedFormatException(image + ": images of format '" + name() + "' cannot be repaired");
+    }
 }

@@ -10,6 +10,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -311,6 +312,49 @@ public final class Images {
         try (NativeFile file = locked.file()) {
             return locked.plugin().check(file, image, bootId());
         }
+    }
+
+    /**
+     * Verifies an image and repairs it where that is needed, with a copy of its metadata beside it: {@code
+     * IMAGE.metadata-N}. The base is not needed.
+     *
+     * @throws StoreInUseException if it is open elsewhere
+     * @throws UnsupportedFormatException if no plug-in recognises it, or its cannot repair
+     */
+    public static RepairReport repair(Path image) throws IOException {
+        LockedImage locked = LockedImage.open(image, false);
+        try (NativeFile file = locked.file()) {
+            return locked.plugin().repair(file, image, bootId(), content -> copyMetadata(image, content));
+        }
+    }
+
+    private static Path copyMetadata(Path image, MetadataCopy.Writer content) throws IOException {
+        int n = 1;
+        while (Files.exists(copyName(image, n), LinkOption.NOFOLLOW_LINKS)) {
+            n++;
+        }
+        Path path = copyName(image, n);
+        try (NativeFile copy = createFile(path)) {
+            boolean done = false;
+            try {
+                content.writeTo(copy);
+                copy.sync();
+                try (NativeFile directory =
+                        NativeFile.open(path.toAbsolutePath().getParent(), Libc.O_RDONLY)) {
+                    directory.sync();
+                }
+                done = true;
+                return path;
+            } finally {
+                if (!done) {
+                    Files.deleteIfExists(path);
+                }
+            }
+        }
+    }
+
+    private static Path copyName(Path image, int n) {
+        return image.resolveSibling(image.getFileName() + ".metadata-" + n);
     }
 
     /** What is known of an image, without opening its base. Throws as {@link #open}. */

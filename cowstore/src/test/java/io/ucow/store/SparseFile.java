@@ -188,6 +188,12 @@ public final class SparseFile implements PositionalFile {
     }
 
     @Override
+    public synchronized long seekData(long offset) {
+        Long block = blocks.ceilingKey(offset / BLOCK);
+        return block == null ? Long.MAX_VALUE : Math.max(offset, block * BLOCK);
+    }
+
+    @Override
     public boolean tryLock(boolean exclusive) {
         return true;
     }

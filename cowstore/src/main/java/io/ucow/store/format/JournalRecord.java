@@ -57,6 +57,10 @@ public final class JournalRecord {
         return buffer.getInt(at + TYPE);
     }
 
+    public static long seq(ByteBuffer buffer, int at) {
+        return buffer.getLong(at + SEQ);
+    }
+
     public static long chunk(ByteBuffer buffer, int at) {
         return Integer.toUnsignedLong(buffer.getInt(at + CHUNK));
     }

@@ -58,6 +58,8 @@ public record Superblock(
     public static final int SIZE = 4096;
     public static final int VERSION = 1;
     public static final int MAX_PATH_BYTES = 3800;
+    public static final long MAX_GENERATION = Long.MAX_VALUE - 1;
+    public static final long MAX_JOURNAL_HEAD = Long.MAX_VALUE / 2;
     public static final UUID CLEAN = new UUID(0, 0);
 
     /** Incompatible feature: the origin is an image, and its guest content is what shows through. */
@@ -177,11 +179,11 @@ public record Superblock(
         long data =
                 f.in("data start", block.getLong(at + DATA_START), journal + capacity * JournalRecord.SIZE, 1L << 40);
         f.in("data start within a chunk", data & ((1 << shift) - 1), 0, 0);
-        long head = f.in("journal head", block.getLong(at + JOURNAL_HEAD), 0, Long.MAX_VALUE / 2);
+        long head = f.in("journal head", block.getLong(at + JOURNAL_HEAD), 0, MAX_JOURNAL_HEAD);
         long root = f.in("map root", block.getLong(at + ROOT), 0, Long.MAX_VALUE >> MapPage.SHIFT);
         return new Superblock(
                 block.getLong(at + COMPATIBLE),
-                f.in("generation", generation(block, at), 1, Long.MAX_VALUE - 1),
+                f.in("generation", generation(block, at), 1, MAX_GENERATION),
                 geometry,
                 root,
                 journal,
@@ -237,6 +239,11 @@ public record Superblock(
     /** Where this generation is kept: the two places take turns, so the previous one stays intact. */
     public long offset() {
         return (generation & 1) * SIZE;
+    }
+
+    /** Where the previous generation is kept, and the next one will be. */
+    public long otherOffset() {
+        return SIZE - offset();
     }
 
     /** The uuid as 16 bytes in textual order. */

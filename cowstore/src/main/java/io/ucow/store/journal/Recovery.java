@@ -4,7 +4,6 @@ import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.UnsupportedFormatException;
-import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
@@ -18,7 +17,6 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.UUID;
-import java.util.zip.CRC32C;
 
 /**
  * Reads a store's metadata into memory: superblock, map, journal, and from them which slots are in use. It writes
@@ -31,13 +29,14 @@ import java.util.zip.CRC32C;
  */
 final class Recovery implements AutoCloseable {
     /** Twice the largest device: bounds what a sparse hostile file can make us reserve and walk. */
-    private static final long MAX_FILE_SLOTS = 2 * Geometry.MAX_CHUNKS;
+    static final long MAX_FILE_SLOTS = 2 * Geometry.MAX_CHUNKS;
 
     private final PositionalFile file;
     private final String name;
     private final Problems problems;
     private final long fileSize;
     private final Superblock superblock;
+    private final boolean otherIntact;
     private final Geometry geometry;
     private final Blocks blocks;
     private final RemapTable table;
@@ -69,13 +68,10 @@ final class Recovery implements AutoCloseable {
         this.problems = problems;
         this.fileSize = file.size();
         this.superblock = readSuperblock(file);
+        this.otherIntact = hasBothSuperblocks(file);
         this.geometry = superblock.geometry();
         this.blocks = Blocks.finest(geometry.chunkShift());
-        long largest = MAX_FILE_SLOTS << geometry.chunkShift();
-        if (fileSize < superblock.dataStart() || fileSize > largest) {
-            throw new CorruptStoreException(
-                    name + ": file has " + fileSize + " bytes, expected " + superblock.dataStart() + ".." + largest);
-        }
+        requirePossibleSize(name, superblock, fileSize);
         this.sameBoot = superblock.bootId().equals(bootId);
         this.endOfJournal = superblock.journalHead();
         this.covered = superblock.journalHead();
@@ -88,8 +84,15 @@ final class Recovery implements AutoCloseable {
         boolean done = false;
         try {
             loadMap();
-            if (!superblock.bootId().equals(Superblock.CLEAN)) {
-                replay();
+            boolean clean = superblock.bootId().equals(Superblock.CLEAN);
+            if (!clean || !otherIntact) {
+                JournalReader journal = new JournalReader(file, superblock);
+                if (!otherIntact) {
+                    findLostSuperblock(journal);
+                }
+                if (!clean) {
+                    replay(journal);
+                }
             }
             takeSlots();
             freed.removeUnless(slots::take);
@@ -98,6 +101,15 @@ final class Recovery implements AutoCloseable {
             if (!done) {
                 close();
             }
+        }
+    }
+
+    /** @throws CorruptStoreException if the file cannot be that of {@code superblock}, for its size alone */
+    static void requirePossibleSize(String name, Superblock superblock, long fileSize) throws CorruptStoreException {
+        long largest = MAX_FILE_SLOTS << superblock.geometry().chunkShift();
+        if (fileSize < superblock.dataStart() || fileSize > largest) {
+            throw new CorruptStoreException(
+                    name + ": file has " + fileSize + " bytes, expected " + superblock.dataStart() + ".." + largest);
         }
     }
 
@@ -175,14 +187,36 @@ final class Recovery implements AutoCloseable {
         boolean first = head.position() >= Superblock.SIZE && Superblock.isIntact(head, 0);
         if (!first && !second) {
             if (Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE)) {
-                throw new CorruptStoreException(
-                        name + " at 0x0: both superblocks are damaged (checksum); restore the image from a backup");
+                throw new CorruptStoreException(name
+                        + " at 0x0: both superblocks are damaged (checksum), and with them the device's size, the chunk size"
+                        + " and the place of the map; restore the image from a backup");
             }
             throw new UnsupportedFormatException(name + ": is not a ucow image");
         }
         boolean useSecond =
                 second && (!first || Superblock.generation(head, Superblock.SIZE) > Superblock.generation(head, 0));
         return Superblock.decode(head, useSecond ? Superblock.SIZE : 0, name);
+    }
+
+    /** True when both superblocks have their magic number and their checksum. */
+    static boolean hasBothSuperblocks(PositionalFile file) throws IOException {
+        ByteBuffer head =
+                ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        return file.read(head, 0) == head.capacity()
+                && Superblock.isIntact(head, 0)
+                && Superblock.isIntact(head, Superblock.SIZE);
+    }
+
+    /**
+     * What is wrong with the superblock that does not count, null when nothing is: the image opens without it, but has
+     * no other. Before anything was written to an image there is none.
+     */
+    String otherSuperblockProblem() {
+        return otherIntact || superblock.generation() == 1
+                ? null
+                : String.format(
+                        "%s at 0x%x: superblock is damaged (checksum), that of generation %d at 0x%x counts",
+                        name, superblock.otherOffset(), superblock.generation(), superblock.offset());
     }
 
     /** Every chunk altered, the whole map twice, and as much again for freed slots that wait for a barrier. */
@@ -298,82 +332,57 @@ final class Recovery implements AutoCloseable {
         }
     }
 
-    private void replay() throws IOException {
-        long capacity = superblock.journalCapacity();
+    private void replay(JournalReader journal) throws IOException {
         long head = superblock.journalHead();
-        ByteBuffer ring =
-                ByteBuffer.allocateDirect((int) capacity * JournalRecord.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        file.read(ring, superblock.journalOffset());
-        int available = ring.position() / JournalRecord.SIZE;
-        CRC32C salt = new CRC32C();
-        byte[] uuid = Superblock.bytes(superblock.uuid());
-        findLastBarrier(ring, available, salt, uuid);
-        for (long seq = head; seq < head + capacity; seq++) {
-            int index = (int) (seq % capacity);
-            if (index < available && isRecord(ring, index, salt, uuid, seq)) {
+        long end = head + journal.capacity();
+        findLastBarrier(journal);
+        for (long seq = head; seq < end; seq++) {
+            if (journal.has(seq)) {
                 if (sameBoot || seq < covered) {
-                    apply(ring, index, seq);
-                } else if (JournalRecord.type(ring, index * JournalRecord.SIZE) != JournalRecord.BARRIER) {
-                    distrusted.set(index);
+                    apply(journal, seq);
+                } else if (!journal.isBarrier(seq)) {
+                    distrusted.set(journal.indexOf(seq));
                 }
                 endOfJournal = seq + 1;
             }
         }
-    }
-
-    private void findLastBarrier(ByteBuffer ring, int available, CRC32C salt, byte[] uuid) throws IOException {
-        long capacity = superblock.journalCapacity();
-        long head = superblock.journalHead();
-        for (long seq = head; seq < head + capacity; seq++) {
-            int index = (int) (seq % capacity);
-            if (index < available
-                    && isRecord(ring, index, salt, uuid, seq)
-                    && JournalRecord.type(ring, index * JournalRecord.SIZE) == JournalRecord.BARRIER) {
-                covered = Math.max(covered, barrierValue(ring, index, seq));
+        long trusted = sameBoot ? endOfJournal : Math.min(covered, end);
+        for (long seq = head; seq < trusted; seq++) {
+            if (!journal.has(seq) && journal.isDamaged(seq)) {
+                problems.report(journal.at(seq) + "damaged, expected a record, an older one or zeros");
             }
         }
     }
 
-    private long barrierValue(ByteBuffer ring, int index, long seq) throws IOException {
-        long value = JournalRecord.value(ring, index * JournalRecord.SIZE);
-        if (value < 0 || value > seq) {
-            problems.report(atRecord(index, seq) + "barrier covers up to " + value + ", expected at most " + seq);
-            return 0;
+    private void findLastBarrier(JournalReader journal) throws IOException {
+        long head = superblock.journalHead();
+        for (long seq = head; seq < head + journal.capacity(); seq++) {
+            if (!journal.has(seq) || !journal.isBarrier(seq)) {
+                continue;
+            }
+            if (journal.isPossibleBarrier(seq)) {
+                covered = Math.max(covered, journal.value(seq));
+            } else {
+                problems.report(
+                        journal.at(seq) + "barrier covers up to " + journal.value(seq) + ", expected at most " + seq);
+            }
         }
-        return value;
     }
 
-    private static boolean isRecord(ByteBuffer ring, int index, CRC32C salt, byte[] uuid, long seq) {
-        salt.reset();
-        salt.update(uuid);
-        return JournalRecord.isValid(ring, index * JournalRecord.SIZE, salt, seq);
-    }
-
-    private void apply(ByteBuffer ring, int index, long seq) throws IOException {
-        int at = index * JournalRecord.SIZE;
-        int type = JournalRecord.type(ring, at);
-        if (type == JournalRecord.BARRIER) {
+    private void apply(JournalReader journal, long seq) throws IOException {
+        if (journal.isBarrier(seq)) {
             return;
         }
-        long chunk = JournalRecord.chunk(ring, at);
-        long count = JournalRecord.count(ring, at);
-        long entry = JournalRecord.value(ring, at);
-        if (type != JournalRecord.REMAP
-                || count < 1
-                || count > JournalRecord.MAX_COUNT
-                || chunk + count > table.chunkCount()
-                || !RemapEntry.isValid(entry, blocks)
-                || (RemapEntry.isPartial(entry) && count > 1)
-                || (RemapEntry.isWhole(entry) && !RemapEntry.isWhole(entry + count - 1))) {
-            problems.report(atRecord(index, seq)
+        if (!journal.isPossibleRemap(seq, table.chunkCount(), blocks)) {
+            problems.report(journal.at(seq)
                     + String.format(
                             "record of type %d for %d chunks from %d with entry 0x%016x cannot be",
-                            type, count, chunk, entry));
+                            journal.type(seq), journal.count(seq), journal.chunk(seq), journal.value(seq)));
             return;
         }
-        for (int i = 0; i < count; i++) {
-            long now = RemapEntry.isSlot(entry) ? entry + i : entry;
-            long previous = table.publish(chunk + i, now);
+        for (int i = 0; i < journal.count(seq); i++) {
+            long now = journal.entry(seq, i);
+            long previous = table.publish(journal.chunk(seq) + i, now);
             if (RemapEntry.isSlot(previous)
                     && !RemapEntry.isSameSlot(previous, now)
                     && slots.isInRange(RemapEntry.slotOf(previous))) {
@@ -382,6 +391,21 @@ final class Recovery implements AutoCloseable {
         }
         lastRemap = seq;
         replayedRecords++;
+    }
+
+    /**
+     * Where the other superblock is damaged, the journal tells whether that was the newer one: a record that the one left
+     * does not count was written after another had become durable.
+     */
+    private void findLostSuperblock(JournalReader journal) throws IOException {
+        boolean clean = superblock.bootId().equals(Superblock.CLEAN);
+        long end = superblock.journalHead() + (clean ? 0 : journal.capacity());
+        long seq = journal.anyFrom(end);
+        if (seq != JournalReader.NONE) {
+            problems.report(journal.at(seq) + "written under a newer superblock than that of generation "
+                    + superblock.generation() + ", expected numbers below " + end + "; the superblock at 0x"
+                    + Long.toHexString(superblock.otherOffset()) + " is lost");
+        }
     }
 
     /** Gives every slot its one owner; only now, because a replayed journal may move a slot from chunk to chunk. */
@@ -417,12 +441,6 @@ final class Recovery implements AutoCloseable {
 
     private String at(long pageNumber) {
         return String.format("%s at 0x%x: ", name, pageNumber << MapPage.SHIFT);
-    }
-
-    private String atRecord(int index, long seq) {
-        return String.format(
-                "%s at 0x%x: journal record %d: ",
-                name, superblock.journalOffset() + (long) index * JournalRecord.SIZE, seq);
     }
 
     /** Gives the memory back, for a recovery whose parts nobody took over. */

@@ -5,7 +5,9 @@ import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
+import io.ucow.store.MetadataCopy;
 import io.ucow.store.OriginReference;
+import io.ucow.store.RepairReport;
 import io.ucow.store.StoreContext;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
@@ -121,6 +123,9 @@ public final class UcowFormat implements ExceptionStoreProvider {
             }
         };
         try (Recovery recovery = new Recovery(file, bootId, collect)) {
+            if (recovery.otherSuperblockProblem() != null) {
+                found.add(recovery.otherSuperblockProblem());
+            }
             return new CheckReport(
                     found,
                     recovery.leakedBytes(),
@@ -129,5 +134,11 @@ public final class UcowFormat implements ExceptionStoreProvider {
             found.add(e.getMessage());
             return new CheckReport(found, 0, 0);
         }
+    }
+
+    @Override
+    public RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
+        CheckReport found = check(file, image, bootId);
+        return new Repair(file, image, bootId, copy).run(found);
     }
 }

@@ -1,0 +1,134 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.CheckReport;
+import io.ucow.store.CorruptStoreException;
+import io.ucow.store.MetadataCopy;
+import io.ucow.store.RepairReport;
+import io.ucow.store.StoreFullException;
+import io.ucow.store.format.Superblock;
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+
+/**
+ * Makes a damaged store sound with what {@link Salvage} could save. The order keeps it safe to kill: metadata is copied
+ * aside; the new map is written past the end of the file, where the old store has nothing; then one superblock, over the
+ * one that does not count, makes the new store the one that counts (I5); only after that is unused space given back.
+ *
+ * <p>Threading: confined to one thread.
+ */
+final class Repair {
+    private final PositionalFile file;
+    private final Path image;
+    private final UUID bootId;
+    private final MetadataCopy copy;
+
+    /** @param bootId this boot */
+    Repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) {
+        this.file = file;
+        this.image = image;
+        this.bootId = bootId;
+        this.copy = copy;
+    }
+
+    /**
+     * Changes nothing of a store in which nothing is wrong, and no metadata of one that only leaks.
+     *
+     * @param found what {@code check} says of it
+     * @throws IOException if the copy, or the new map, cannot be written: the store is then as it was
+     */
+    RepairReport run(CheckReport found) throws IOException {
+        if (found.isSound()) {
+            giveBackLeaks();
+            return new RepairReport(found, Optional.empty(), Optional.empty(), List.of());
+        }
+        Salvage salvage;
+        try {
+            salvage = new Salvage(file, bootId);
+        } catch (CorruptStoreException e) {
+            return new RepairReport(found, Optional.of(e.getMessage()), Optional.empty(), List.of());
+        }
+        try (salvage) {
+            long head = nextHead(salvage.superblock());
+            Path kept = copy.make(salvage::copyMetadata);
+            writeMap(salvage, head);
+            giveBackLeaks();
+            return new RepairReport(found, Optional.empty(), Optional.of(kept), salvage.lost());
+        }
+    }
+
+    /** Past all that the journal may hold, and by one more, so that no old record is taken for the one before it. */
+    private long nextHead(Superblock now) throws CorruptStoreException {
+        long head = now.journalHead() + now.journalCapacity() + 1;
+        if (now.generation() >= Superblock.MAX_GENERATION || head > Superblock.MAX_JOURNAL_HEAD) {
+            throw new CorruptStoreException(image + ": generation " + now.generation() + " or journal head "
+                    + now.journalHead() + " is at the end of its range; nothing was changed");
+        }
+        return head;
+    }
+
+    private void writeMap(Salvage salvage, long head) throws IOException {
+        Superblock now = salvage.superblock();
+        long oldSize = file.size();
+        long firstSlot = salvage.endOfSlots();
+        boolean written = false;
+        long room = now.maxBytes() == 0
+                ? Recovery.MAX_FILE_SLOTS
+                : now.maxBytes() >>> now.geometry().chunkShift();
+        if (firstSlot >= room) {
+            throw new StoreFullException(
+                    image
+                            + ": the new map goes past the end of the file, where its max size leaves no room; nothing was"
+                            + " changed",
+                    new NativeException("allocate slot", Errno.ENOSPC));
+        }
+        try (SlotAllocator slots = new SlotAllocator(image.toString(), firstSlot, room - firstSlot, 0);
+                MapTree tree =
+                        new MapTree(file, salvage.table(), slots, now.geometry().chunkShift(), salvage.uuidHead())) {
+            long root = tree.writeChanges(now.generation() + 1);
+            file.sync();
+            written = true;
+            Superblock next = now.advanced(root, head, Superblock.CLEAN);
+            int levels = salvage.table().levels();
+            writeSuperblock(next, levels);
+            if (!Recovery.hasBothSuperblocks(file)) {
+                // The old one was not where its generation belongs.
+                writeSuperblock(next.advanced(root, head, Superblock.CLEAN), levels);
+            }
+        } finally {
+            if (!written) {
+                file.truncate(oldSize);
+            }
+        }
+    }
+
+    private void writeSuperblock(Superblock superblock, int levels) throws IOException {
+        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        superblock.encode(block, levels);
+        file.write(block, superblock.offset());
+        file.sync();
+    }
+
+    /** Punches out what nothing in the store, which is sound, refers to. */
+    private void giveBackLeaks() throws IOException {
+        try (Recovery recovery = new Recovery(file, bootId, Problems.STRICT)) {
+            int shift = recovery.superblock().geometry().chunkShift();
+            recovery.slots().forEachFreeRun(recovery.endOfSlots(), (slot, count) -> {
+                try {
+                    file.punchHole(slot << shift, count << shift);
+                } catch (IOException e) {
+                    if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                        throw e;
+                    }
+                }
+            });
+        }
+    }
+}
