@@ -52,7 +52,7 @@ class ScaleIT {
 
         long memory = Long.MAX_VALUE;
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-            memory = Math.min(memory, openedMemory(large)); // the JVM maps memory for other reasons, too
+            memory = Math.min(memory, openedMemory(large)); // the first time, the whole journal is read once
         }
         long difference = UcowHome.residentKilobytes(home.mount(large).pid(), "VmRSS")
                 - UcowHome.residentKilobytes(home.mount(small).pid(), "VmRSS");
