@@ -339,10 +339,7 @@ public final class Images {
             try {
                 content.writeTo(copy);
                 copy.sync();
-                try (NativeFile directory =
-                        NativeFile.open(path.toAbsolutePath().getParent(), Libc.O_RDONLY)) {
-                    directory.sync();
-                }
+                Durable.sync(path.toAbsolutePath().getParent());
                 done = true;
                 return path;
             } finally {

@@ -4,6 +4,7 @@ import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.UnsupportedFormatException;
+import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
@@ -85,7 +86,7 @@ final class Recovery implements AutoCloseable {
         try {
             loadMap();
             boolean clean = superblock.bootId().equals(Superblock.CLEAN);
-            if (!clean || !otherIntact) {
+            if (!clean || (!otherIntact && hasWrittenJournal())) {
                 JournalReader journal = new JournalReader(file, superblock);
                 if (!otherIntact) {
                     findLostSuperblock(journal);
@@ -406,6 +407,12 @@ final class Recovery implements AutoCloseable {
                     + superblock.generation() + ", expected numbers below " + end + "; the superblock at 0x"
                     + Long.toHexString(superblock.otherOffset()) + " is lost");
         }
+    }
+
+    /** False for the ring of a new image, which is a hole: it need not be read to see that it has no record. */
+    private boolean hasWrittenJournal() throws IOException {
+        long end = superblock.journalOffset() + superblock.journalCapacity() * JournalRecord.SIZE;
+        return file.seekData(superblock.journalOffset()) < end;
     }
 
     /** Gives every slot its one owner; only now, because a replayed journal may move a slot from chunk to chunk. */
