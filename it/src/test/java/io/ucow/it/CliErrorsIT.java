@@ -14,6 +14,8 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -46,7 +48,9 @@ class CliErrorsIT {
         Requirements.tools("truncate", "qemu-img");
     }
 
+    /** Noticed before there is a transport. */
     @TestFactory
+    @Tag("once")
     @Timeout(240)
     Stream<DynamicTest> mistakes() throws Exception {
         prepare();
@@ -174,7 +178,14 @@ class CliErrorsIT {
         mistake(DIFF_IMPOSSIBLE, "neither a regular file nor", "diff", "base", "/dev/null");
         mistake(DIFF_IMPOSSIBLE, "damaged.cow", "diff", "base", "damaged.cow");
 
-        // With something mounted and attached, in use.
+        return mistakes.stream();
+    }
+
+    /** With something mounted and attached, and in use. */
+    @TestFactory
+    @Timeout(240)
+    Stream<DynamicTest> mistakesWhileInUse() throws Exception {
+        prepare();
         Path mounted = home.mount("mounted.cow").dir();
         Path device = home.attach("attached.cow");
         Path unkept = home.mount("--transport", "jnr", "unkept.cow").dir();
@@ -206,7 +217,8 @@ class CliErrorsIT {
     }
 
     /** What {@code check} finds is its result, and goes to standard output. */
-    @org.junit.jupiter.api.Test
+    @Test
+    @Tag("once")
     void checkFindsTheDamage() throws Exception {
         prepare();
 
