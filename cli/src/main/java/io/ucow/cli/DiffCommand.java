@@ -1,12 +1,9 @@
 package io.ucow.cli;
 
-import com.grack.nanojson.JsonObject;
-import com.grack.nanojson.JsonWriter;
 import io.ucow.store.DeviceDiff;
 import io.ucow.store.Images;
 import io.ucow.store.Origin;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -17,12 +14,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/**
- * {@code ucow diff}: where two devices differ. As text a line for each range, nothing when there is none; as JSON:
- * <pre>
- *   [{"start":N, "length":N}, …]
- * </pre>
- */
+/** {@code ucow diff}: where two devices differ, printed as {@link RangeList} says. */
 @Command(
         name = "diff",
         description = {
@@ -58,8 +50,9 @@ final class DiffCommand implements Callable<Integer> {
                         .println("ucow: sizes differ: " + left + " has " + a.sizeBytes() + " bytes, " + right + " has "
                                 + b.sizeBytes() + "; compared with zeros past the end");
             }
-            boolean different = output.isJson() ? compareJson(a, b) : compareText(a, b);
-            output.writer().flush();
+            RangeList list = new RangeList(output);
+            boolean different = compare(a, b, list::add);
+            list.end();
             return different ? ExitCodes.DIFF_DIFFERENT : ExitCodes.OK;
         }
     }
@@ -70,39 +63,6 @@ final class DiffCommand implements Callable<Integer> {
                     path.toString(), null, "no such file; name an image, a raw file or a block device");
         }
         ImageFiles.requireNoDirectory(path, "an image, a raw file or a block device");
-    }
-
-    private boolean compareText(Origin a, Origin b) throws IOException {
-        PrintWriter out = output.writer();
-        boolean[] headed = {false};
-        return compare(a, b, (offset, lengthBytes) -> {
-            if (!headed[0]) {
-                headed[0] = true;
-                out.println("Offset           Length");
-            }
-            out.println(String.format("%-16s %s", hex(offset), hex(lengthBytes)));
-        });
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
-    }
-
-    /** An array with a range on each line, never held as a whole. */
-    private boolean compareJson(Origin a, Origin b) throws IOException {
-        PrintWriter out = output.writer();
-        String[] separator = {"\n"};
-        out.print("[");
-        boolean different = compare(a, b, (offset, lengthBytes) -> {
-            JsonObject range = JsonObject.builder()
-                    .value("start", offset)
-                    .value("length", lengthBytes)
-                    .done();
-            out.print(separator[0] + JsonWriter.string(range));
-            separator[0] = ",\n";
-        });
-        out.print("\n]\n");
-        return different;
     }
 
     private static boolean compare(Origin a, Origin b, DeviceDiff.Visitor visitor) throws IOException {

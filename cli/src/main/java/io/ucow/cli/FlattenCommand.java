@@ -68,7 +68,7 @@ final class FlattenCommand implements Callable<Integer> {
                 Flattening.toRaw(device, out, progress);
             } else {
                 int chunkBytes = chunk == null ? CreateOptions.DEFAULT_CHUNK_BYTES : chunk.intValue();
-                Flattening.toImage(device, out, chunkBytes, format, progress);
+                Flattening.toImage(device, out, chunkBytes, format, Images.contentId(image), progress);
             }
         }
         return ExitCodes.OK;

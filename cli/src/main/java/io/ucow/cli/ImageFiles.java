@@ -18,6 +18,15 @@ final class ImageFiles {
         requireNoDirectory(image, "an image");
     }
 
+    /** @throws IOException if there is no file at all, or a directory */
+    static void requireLayer(Path layer) throws IOException {
+        if (Files.notExists(layer)) {
+            throw new NoSuchFileException(
+                    layer.toString(), null, "no such layer; 'ucow info --chain IMAGE' lists those of an image");
+        }
+        requireNoDirectory(layer, "a layer");
+    }
+
     /** @throws IOException if the directory that a new image is to be in does not exist */
     static void requireDirectoryOf(Path image) throws IOException {
         Path directory = image.toAbsolutePath().getParent();

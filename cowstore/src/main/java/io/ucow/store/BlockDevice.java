@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
 import java.util.Objects;
 
 /**
- * A disk: a fixed number of bytes that can be read, written, zeroed and flushed. All that a transport sees of a device.
+ * A disk: a number of bytes that can be read, written, zeroed and flushed. All that a transport sees of a device.
  *
  * <p>Offsets and lengths are bytes and need no alignment. Every range must lie inside {@code [0, sizeBytes())}; a range
  * that does not is the caller's bug and throws {@link IndexOutOfBoundsException} with nothing changed. A failed request
@@ -16,7 +16,7 @@ import java.util.Objects;
  * a request that starts after another returned sees its effect. {@link #close} must not race with other calls.
  */
 public interface BlockDevice extends Closeable {
-    /** Capacity in bytes; constant while the device is open. */
+    /** Capacity in bytes; never less than it was before while the device is open. */
     long sizeBytes();
 
     /** True when every changing call will be refused with {@code EROFS}. */

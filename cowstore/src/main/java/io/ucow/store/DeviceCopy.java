@@ -152,7 +152,7 @@ public final class DeviceCopy {
     }
 
     /** Where the run of blocks from {@code start} on ends that are all zeros, or none of them. */
-    private static int runEnd(long offset, ByteBuffer buffer, int start, boolean zeros) {
+    static int runEnd(long offset, ByteBuffer buffer, int start, boolean zeros) {
         int at = start;
         while (at < buffer.limit()) {
             int length = (int) Math.min(BLOCK_BYTES - ((offset + at) & (BLOCK_BYTES - 1)), buffer.limit() - at);

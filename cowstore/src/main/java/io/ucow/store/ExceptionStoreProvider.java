@@ -4,6 +4,7 @@ import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.UUID;
 
 /**
@@ -80,4 +81,41 @@ public interface ExceptionStoreProvider {
     default RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
         throw new UnsupportedFormatException(image + ": images of format '" + name() + "' cannot be repaired");
     }
+
+    /**
+     * Gives a store that is closed another size: what the device gains reads as zeros, what it loses is given back. A kill
+     * or power loss at any moment leaves the store with the old size or with the new one. The caller has locked {@code
+     * file} exclusively and closes it.
+     *
+     * @param image the path to show to people
+     * @param bootId as in {@link StoreContext}
+     * @param origin what is behind the store
+     * @param mayShrink whether {@code sizeBytes} may be less than now
+     * @throws IllegalArgumentException if the store cannot have that size, or would shrink and may not; in words fit for a
+     *     command line's user
+     * @throws StoreFullException if there is no room for the map of that size; the store is as it was
+     * @throws UnsupportedFormatException if stores of this format have their size for good
+     */
+    default void resize(PositionalFile file, Path image, UUID bootId, Origin origin, long sizeBytes, boolean mayShrink)
+            throws IOException {
+        throw new UnsupportedFormatException(image + ": images of format '" + name() + "' cannot be resized");
+    }
+
+    /**
+     * What identifies all that a store's device holds: no other content has the same id, a copy of the file has, and it is
+     * another one once the store was open for writing. The caller has locked {@code file} and closes it.
+     *
+     * @return empty while the store is open for writing, if it was not closed properly, and if this format does not tell
+     */
+    default Optional<ContentId> contentId(PositionalFile file) throws IOException {
+        return Optional.empty();
+    }
+
+    /**
+     * Notes that a store, which is closed, holds what {@code id} stands for, until it is opened for writing again; durable
+     * on return. A format that cannot does nothing. The caller has locked {@code file} exclusively and closes it.
+     *
+     * @throws StoreFullException if it was not closed properly, for want of space
+     */
+    default void holdContent(PositionalFile file, ContentId id) throws IOException {}
 }

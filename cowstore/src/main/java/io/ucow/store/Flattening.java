@@ -54,19 +54,29 @@ public final class Flattening {
      * @param out must not exist
      * @param chunkBytes as {@link CreateOptions}
      * @param format the plug-in's name
+     * @param content what identifies all that {@code device} holds, see {@link Images#contentId}; empty when that is not known
      * @param progress as {@link DeviceCopy#copy}
      * @throws FileAlreadyExistsException if {@code out} exists
      * @throws StoreFullException if there is no room for it
      * @throws UnsupportedFormatException if no plug-in has the format's name
      * @throws IllegalArgumentException if the chunk size is not possible, or not for a device of this size
      */
-    public static void toImage(BlockDevice device, Path out, int chunkBytes, String format, LongConsumer progress)
+    public static void toImage(
+            BlockDevice device,
+            Path out,
+            int chunkBytes,
+            String format,
+            Optional<ContentId> content,
+            LongConsumer progress)
             throws IOException {
         OptionalLong size = OptionalLong.of(device.sizeBytes());
         write(out, part -> {
             Images.create(new CreateOptions(part, Optional.empty(), size, chunkBytes, format));
             try (CowDevice image = Images.open(part, false)) {
                 DeviceCopy.copy(device, image::write, progress);
+            }
+            if (content.isPresent()) {
+                Images.holdContent(part, content.get());
             }
         });
     }

@@ -239,7 +239,7 @@ public final class Images {
         }
     }
 
-    private static FileStatus statusOfBase(Path base, Path image) throws IOException {
+    static FileStatus statusOfBase(Path base, Path image) throws IOException {
         try {
             return Libc.statx(base);
         } catch (NativeException e) {
@@ -281,6 +281,27 @@ public final class Images {
      */
     public static Path snapshot(Path image, Optional<Path> as) throws IOException {
         return Snapshot.take(image, as, step -> {});
+    }
+
+    /**
+     * Gives an image another size. What it gains reads as zeros, whatever the base has there; what it loses is given back.
+     * When this fails, or the machine does, the image has the old size, or the new one.
+     *
+     * @param mayShrink whether {@code sizeBytes} may be less than now
+     * @throws StoreInUseException if the image is open anywhere
+     * @throws IllegalArgumentException if it cannot have that size, or would shrink and may not
+     * @throws StoreFullException if there is no room for the map of that size
+     */
+    public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
+        if (!info(image).clean()) {
+            open(image, false).close();
+        }
+        LockedImage locked = LockedImage.open(image, false);
+        try (NativeFile file = locked.file();
+                Origin origin = openOrigin(
+                        locked.plugin().origin(file, image), image, CacheMode.WRITEBACK, Chain.from(locked.status()))) {
+            locked.plugin().resize(file, image, bootId(), origin, sizeBytes, mayShrink);
+        }
     }
 
     /**
@@ -356,9 +377,30 @@ public final class Images {
 
     /** What is known of an image, without opening its base. Throws as {@link #open}. */
     public static ImageInfo info(Path image) throws IOException {
-        StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
-        try (ExceptionStore store = LockedImage.open(image, true).openStore(context, CacheMode.WRITEBACK)) {
+        try (ExceptionStore store = openStore(image)) {
             return store.info();
+        }
+    }
+
+    /** Opens an image's store, read-only, and not its base; for who looks at its map. */
+    static ExceptionStore openStore(Path image) throws IOException {
+        StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
+        return LockedImage.open(image, true).openStore(context, CacheMode.WRITEBACK);
+    }
+
+    /** What identifies all that an image holds, see {@link ExceptionStoreProvider#contentId}. Throws as {@link #info}. */
+    public static Optional<ContentId> contentId(Path image) throws IOException {
+        LockedImage locked = LockedImage.open(image, true);
+        try (NativeFile file = locked.file()) {
+            return locked.plugin().contentId(file);
+        }
+    }
+
+    /** Notes that an image holds what {@code id} stands for. Throws as {@link ExceptionStoreProvider#holdContent}. */
+    static void holdContent(Path image, ContentId id) throws IOException {
+        LockedImage locked = LockedImage.open(image, false);
+        try (NativeFile file = locked.file()) {
+            locked.plugin().holdContent(file, id);
         }
     }
 
@@ -437,7 +479,7 @@ public final class Images {
         }
     }
 
-    private static UUID bootId() throws IOException {
+    static UUID bootId() throws IOException {
         return UUID.fromString(
                 Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip());
     }

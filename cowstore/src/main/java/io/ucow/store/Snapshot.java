@@ -6,6 +6,7 @@ import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -40,22 +41,47 @@ final class Snapshot {
         IMAGE_REPLACED
     }
 
+    /** What the new image is to hold, when that is not what the layer holds. */
+    interface Content {
+        /** Refuses a layer that it is not meant for. */
+        void requireBase(Path image, LayerOrigin frozen) throws IOException;
+
+        /** Size of its device. */
+        long sizeBytes();
+
+        /** What identifies it. */
+        ContentId id();
+
+        /** Writes to a device that shows the layer what differs; before that anything may turn out to be wrong. */
+        void writeTo(CowDevice device) throws IOException;
+    }
+
     private final Path image;
     private final Path layer;
     private final Path temporary;
+    /** Null for what the layer holds. */
+    private final Content content;
+
     private final Consumer<Step> observer;
 
-    private Snapshot(Path image, Path layer, Consumer<Step> observer) {
+    private Snapshot(Path image, Path layer, Content content, Consumer<Step> observer) {
         this.image = image;
         this.layer = layer;
+        this.content = content;
         this.temporary = image.resolveSibling("." + image.getFileName() + ".snapshot");
         this.observer = observer;
     }
 
     /** As {@link Images#snapshot}. */
     static Path take(Path image, Optional<Path> as, Consumer<Step> observer) throws IOException {
+        return take(image, as, null, observer);
+    }
+
+    /** The same, and the new image holds {@code content} by the time that it is in its place. */
+    static Path take(Path image, Optional<Path> as, Content content, Consumer<Step> observer) throws IOException {
         Path real = image.toRealPath();
-        Snapshot snapshot = new Snapshot(real, as.isPresent() ? named(as.get(), real) : firstFree(real), observer);
+        Path layer = as.isPresent() ? named(as.get(), real) : firstFree(real);
+        Snapshot snapshot = new Snapshot(real, layer, content, observer);
         snapshot.run();
         return snapshot.layer;
     }
@@ -92,6 +118,9 @@ final class Snapshot {
         }
         // Holds the shared lock to the end: nobody writes to what the new store takes for its base.
         try (LayerOrigin frozen = Images.openNewLayer(image)) {
+            if (content != null) {
+                content.requireBase(image, frozen);
+            }
             observer.accept(Step.CLOSED);
             try (NativeFile file = claimTemporary(frozen.status())) {
                 boolean replaced = false;
@@ -163,7 +192,52 @@ final class Snapshot {
         Files.setPosixFilePermissions(temporary, Files.getPosixFilePermissions(image));
         ImageInfo info = frozen.info();
         OriginReference base = frozen.reference(layer.getFileName().toString());
-        Images.plugin(info.format()).create(file, info.geometry(), base, info.maxBytes());
+        ExceptionStoreProvider plugin = Images.plugin(info.format());
+        if (content == null) {
+            plugin.create(file, info.geometry(), base, info.maxBytes());
+        } else {
+            Geometry geometry =
+                    new Geometry(content.sizeBytes(), info.geometry().chunkShift());
+            plugin.create(file, geometry, base, info.maxBytes());
+            writeContent(plugin, frozen);
+            plugin.holdContent(file, content.id());
+        }
+    }
+
+    private void writeContent(ExceptionStoreProvider plugin, LayerOrigin frozen) throws IOException {
+        GracePeriod readers = new GracePeriod();
+        StoreContext context = new StoreContext(false, Images.bootId(), readers, true);
+        // A descriptor of its own, for the store closes it; the lock stays with the other.
+        ExceptionStore store = plugin.open(NativeFile.open(temporary, Libc.O_RDWR), temporary, context);
+        try (CowDevice device = new CowDevice(store, new Borrowed(frozen), readers, false)) {
+            content.writeTo(device);
+        }
+    }
+
+    /** An origin that somebody else closes. */
+    private record Borrowed(Origin origin) implements Origin {
+        @Override
+        public long sizeBytes() {
+            return origin.sizeBytes();
+        }
+
+        @Override
+        public void read(ByteBuffer dst, long offset) throws IOException {
+            origin.read(dst, offset);
+        }
+
+        @Override
+        public long seekData(long offset) throws IOException {
+            return origin.seekData(offset);
+        }
+
+        @Override
+        public long seekHole(long offset) throws IOException {
+            return origin.seekHole(offset);
+        }
+
+        @Override
+        public void close() {}
     }
 
     private void replaceImage() throws IOException {

@@ -10,8 +10,8 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
 /**
- * An image whose device can be closed and opened again, as another one of the same size, while requests come: they wait for
- * as long as that takes, and none of them fails.
+ * An image whose device can be closed and opened again, as another one of the same size or a larger one, while requests
+ * come: they wait for as long as that takes, and none of them fails.
  *
  * <p>Requests run in sections of a {@link GracePeriod}. {@link #whileClosed} shuts the gate in front of them, waits until
  * those under way have ended, and opens the gate again when there is a device: without it, a request costs two atomic
@@ -24,7 +24,6 @@ public final class SwappableDevice implements ImageDevice {
     private static final String LOST = "request to an image that could not be opened again";
 
     private final Opener opener;
-    private final long sizeBytes;
     private final boolean readOnly;
     private final int granularityBytes;
     private final GracePeriod requests = new GracePeriod();
@@ -37,6 +36,8 @@ public final class SwappableDevice implements ImageDevice {
     private volatile CountDownLatch gate;
     /** Written while the gate is shut. */
     private volatile CowDevice device;
+    /** Of the device. Written with it. */
+    private volatile long sizeBytes;
     /** Of the device, when it was opened. Written with it. */
     private volatile ImageInfo opened;
     /** True when nothing could be opened again; requests fail then. Written while the gate is shut. */
@@ -59,12 +60,11 @@ public final class SwappableDevice implements ImageDevice {
     /**
      * Opens the device.
      *
-     * @param opener is called again each time that the image was closed; sizes must be those of the first time
+     * @param opener is called again each time that the image was closed; the device must not have become smaller
      */
     public SwappableDevice(Opener opener) throws IOException {
         this.opener = opener;
         reopen();
-        this.sizeBytes = device.sizeBytes();
         this.readOnly = device.isReadOnly();
         this.granularityBytes = device.granularityBytes();
     }
@@ -124,6 +124,7 @@ public final class SwappableDevice implements ImageDevice {
             throw e;
         }
         device = fresh;
+        sizeBytes = fresh.sizeBytes();
         lost = false;
     }
 

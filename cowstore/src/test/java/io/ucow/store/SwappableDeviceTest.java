@@ -69,6 +69,32 @@ class SwappableDeviceTest {
         assertThat(Images.layersBelow(Images.info(image))).hasSize(SNAPSHOTS);
     }
 
+    /** Its size is another for whoever asks, and nobody who writes meanwhile notices anything. */
+    @Test
+    void growsUnderWriters() throws Exception {
+        AtomicBoolean done = new AtomicBoolean();
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, false))) {
+            Future<Long> writer = threads.submit(() -> countUp(device, 8, done));
+            for (int i = 1; i <= SNAPSHOTS; i++) {
+                long size = BYTES + i * 700_001L;
+                device.whileClosed(() -> {
+                    Images.resize(image, size, false);
+                    return null;
+                });
+                assertThat(device.sizeBytes()).isEqualTo(size);
+                assertThat(device.opened().geometry().sizeBytes()).isEqualTo(size);
+                assertThat(read(device, size - 8)).isZero();
+                device.write(size - 8, ByteBuffer.allocateDirect(8).putLong(0, i));
+            }
+            done.set(true);
+            long last = writer.get(LIMIT_SECONDS, TimeUnit.SECONDS);
+            assertThat(read(device, 8)).isEqualTo(last);
+            for (int i = 1; i <= SNAPSHOTS; i++) {
+                assertThat(read(device, BYTES + i * 700_001L - 8)).isEqualTo(i);
+            }
+        }
+    }
+
     private static long countUp(BlockDevice device, long place, AtomicBoolean done) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocateDirect(8);
         long count = 0;

@@ -18,13 +18,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A block device as a regular file of constant size: the one request handler that all transports share.
+ * A block device as a regular file of its size: the one request handler that all transports share.
  *
  * <p>Every request answers with a number {@code >= 0}, or with {@code -errno}; none of them throws, whatever the device
  * does. A failure that no errno explains ({@code EIO}) is logged with its cause, others only counted.
  *
- * <p>Limits of a file that cannot grow: reads end at the end; a write across it is short, one at or past it gets
- * {@code EFBIG}; setting another size gets {@code EPERM}. Changing a read-only file gets {@code EROFS}.
+ * <p>Limits of a file that no request makes larger: reads end at the end; a write across it is short, one at or past it
+ * gets {@code EFBIG}; setting another size than the device's gets {@code EPERM}. Changing a read-only file gets {@code EROFS}.
  *
  * <p>Threading: any number of threads at once; no lock is taken here. Read and write allocate nothing.
  */
@@ -41,7 +41,6 @@ public final class ImageFile {
 
     private final String name;
     private final BlockDevice device;
-    private final long sizeBytes;
     private final boolean readOnly;
     private final boolean writeThrough;
     private final Map<String, Supplier<String>> attributes;
@@ -83,7 +82,6 @@ public final class ImageFile {
         }
         this.name = name;
         this.device = Objects.requireNonNull(device);
-        this.sizeBytes = device.sizeBytes();
         this.readOnly = device.isReadOnly();
         this.writeThrough = cache == CacheMode.WRITETHROUGH;
         this.attributes = Map.copyOf(attributes);
@@ -99,9 +97,9 @@ public final class ImageFile {
         return name;
     }
 
-    /** Capacity of the device, constant. */
+    /** Capacity of the device; it may grow. */
     public long sizeBytes() {
-        return sizeBytes;
+        return device.sizeBytes();
     }
 
     /**
@@ -205,6 +203,7 @@ public final class ImageFile {
             return refused(Errno.EINVAL);
         }
         boolean keepSize = (mode & Libc.FALLOC_FL_KEEP_SIZE) != 0;
+        long sizeBytes = device.sizeBytes();
         boolean pastEnd = lengthBytes > sizeBytes - guestOffset;
         long inside = pastEnd ? sizeBytes - guestOffset : lengthBytes;
         try {
@@ -250,6 +249,7 @@ public final class ImageFile {
         if (whence != Libc.SEEK_DATA && whence != Libc.SEEK_HOLE) {
             return refused(Errno.EINVAL);
         }
+        long sizeBytes = device.sizeBytes();
         if (guestOffset < 0 || guestOffset >= sizeBytes) {
             return -Errno.ENXIO; // how every search ends: no error to count
         }
@@ -270,9 +270,12 @@ public final class ImageFile {
         }
     }
 
-    /** {@code truncate(2)}: 0 for the size the file has, {@code -EPERM} for any other. */
+    /**
+     * {@code truncate(2)}: 0 for the size the device has, {@code -EPERM} for any other. It is also how the kernel learns
+     * of a device that grew, whatever it caches: of a file whose writes it keeps back, it believes its own size.
+     */
     public int truncate(long newSizeBytes) {
-        return newSizeBytes == sizeBytes ? 0 : refused(Errno.EPERM);
+        return newSizeBytes == device.sizeBytes() ? 0 : refused(Errno.EPERM);
     }
 
     /**
@@ -283,7 +286,7 @@ public final class ImageFile {
     public Attributes attributes() throws IOException {
         int permissions = readOnly ? OWNER_READS : OWNER_READS | OWNER_WRITES;
         long blocks = (device.allocatedBytes() + STAT_BLOCK_BYTES - 1) / STAT_BLOCK_BYTES;
-        return new Attributes(S_IFREG | permissions, sizeBytes, blocks, modified);
+        return new Attributes(S_IFREG | permissions, device.sizeBytes(), blocks, modified);
     }
 
     /**
@@ -355,7 +358,7 @@ public final class ImageFile {
 
     /** Cuts {@code buffer} at the end of the file. @return what remains in it, 0 when all of it lies past the end */
     private int clip(long guestOffset, ByteBuffer buffer) {
-        long available = guestOffset < 0 ? 0 : Math.max(0, sizeBytes - guestOffset);
+        long available = guestOffset < 0 ? 0 : Math.max(0, device.sizeBytes() - guestOffset);
         if (buffer.remaining() > available) {
             buffer.limit(buffer.position() + (int) available);
         }

@@ -127,6 +127,46 @@ class CliErrorsIT {
         mistake(CORRUPT, "damaged.cow", "snapshot", "damaged.cow");
         mistakeOfKind("dir", "snapshot", "dir");
 
+        mistake(USAGE, "SIZE", "resize", "vm.cow");
+        mistake(USAGE, "'big' is not a size", "resize", "vm.cow", "big");
+        mistake(USAGE, "the limit for chunks", "resize", "vm.cow", "+7E");
+        mistake(USAGE, "add --shrink", "resize", "vm.cow", "512K");
+        mistake(USAGE, "the limit for chunks", "resize", "vm.cow", "4E");
+        mistake(USAGE, "is less than", "resize", "limited.cow", "100T");
+        mistake(NOT_FOUND, "no such image", "resize", "nowhere.cow", "2M");
+        mistake(UNSUPPORTED, "is not an image", "resize", "base", "2M");
+        mistake(CORRUPT, "damaged.cow", "resize", "damaged.cow", "2M");
+        mistakeOfKind("dir", "resize", "dir", "2M");
+
+        mistake(USAGE, "--since=SNAPSHOT", "changed", "vm.cow");
+        mistake(USAGE, "is no layer below vm.cow; there is none", "changed", "--since", "base", "vm.cow");
+        mistake(NOT_FOUND, "nowhere: no such layer", "changed", "--since", "nowhere", "vm.cow");
+        mistake(NOT_FOUND, "no such image", "changed", "--since", "base", "nowhere.cow");
+        mistake(UNSUPPORTED, "is not an image", "changed", "--since", "vm.cow", "base");
+        mistakeOfKind("dir", "changed", "--since", "base", "dir");
+
+        mistake(USAGE, "FILE|-", "export", "vm.cow");
+        mistake(USAGE, "is no layer below", "export", "--since", "base", "vm.cow", "x.delta");
+        mistake(NOT_FOUND, "no such image", "export", "nowhere.cow", "x.delta");
+        mistake(NOT_FOUND, "nowhere: no such layer", "export", "--since", "nowhere", "vm.cow", "x.delta");
+        mistake(NOT_FOUND, "make it with mkdir", "export", "vm.cow", "nowhere/x.delta");
+        mistake(EXISTS, "base: exists already", "export", "vm.cow", "base");
+        mistake(UNSUPPORTED, "is not an image", "export", "base", "x.delta");
+        mistake(CORRUPT, "damaged.cow", "export", "damaged.cow", "x.delta");
+        mistakeOfKind("dir", "export", "dir", "x.delta");
+
+        mistake(USAGE, "IMAGE", "import", "vm.delta");
+        mistake(USAGE, "has all of an image", "import", "--as", "x.1.cow", "vm.delta", "x.cow");
+        mistake(NOT_FOUND, "nowhere: no such stream", "import", "nowhere", "x.cow");
+        mistake(NOT_FOUND, "make it with mkdir", "import", "vm.delta", "nowhere/x.cow");
+        mistake(EXISTS, "vm.cow: exists already", "import", "vm.delta", "vm.cow");
+        mistake(UNSUPPORTED, "base: is not a stream that 'ucow export' wrote", "import", "base", "x.cow");
+        mistake(UNSUPPORTED, "expected a header of 128", "import", "empty", "x.cow");
+        mistake(UNSUPPORTED, "standard input: is not a stream", "import", "-", "x.cow");
+        mistake(CORRUPT, "torn.delta at 0x", "import", "torn.delta", "x.cow");
+        mistakeOfKind("dir", "import", "dir", "x.cow");
+        mistakeOfKind("dir", "import", "vm.delta", "dir");
+
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "nowhere.cow");
@@ -198,6 +238,10 @@ class CliErrorsIT {
         mistake(BUSY, "already attached as " + device, "mount", "attached.cow", "dir");
         mistake(CHECK_IMPOSSIBLE, "in use", "check", "mounted.cow");
         mistake(BUSY, "in use", "flatten", "mounted.cow", "x.img");
+        mistake(BUSY, "export the layer that 'ucow snapshot' makes", "export", "mounted.cow", "x.delta");
+        mistake(BUSY, "mounted at " + mounted, "import", "vm.delta", "mounted.cow");
+        mistake(BUSY, "and would shrink", "resize", "--shrink", "mounted.cow", "512K");
+        mistake(BUSY, "and would shrink", "resize", device, "4K");
         mistake(DIFF_IMPOSSIBLE, "in use", "diff", "base", "attached.cow");
         mistake(NOT_FOUND, "not attached, but mounted at " + mounted, "detach", "mounted.cow");
         mistake(NOT_FOUND, "no ucow mount there", "unmount", "attached.cow");
@@ -243,6 +287,10 @@ class CliErrorsIT {
         for (String image : List.of("vm", "other", "sub/vm", "mounted", "attached", "unkept", "damaged")) {
             home.create(image + ".cow", base);
         }
+        home.create("limited.cow", base, "--max-size", "8M");
+        home.ucow("export", "vm.cow", "vm.delta").succeed();
+        byte[] stream = Files.readAllBytes(home.path("vm.delta"));
+        Files.write(home.path("torn.delta"), java.util.Arrays.copyOf(stream, stream.length - 1));
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")
                 .succeed();
         try (RandomAccessFile damaged =

@@ -6,6 +6,8 @@ import io.ucow.fuse.Mounts;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
+import io.ucow.sys.Libc;
+import io.ucow.sys.NativeFile;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -97,6 +99,25 @@ public final class Daemons {
         as.ifPresent(layer -> request.put("as", layer.toString()));
         return Path.of(
                 ask(run.awaitServed(served.daemon().id()), request, item -> {}).getString("layer"));
+    }
+
+    /**
+     * Has a daemon make the image behind one of its files larger, and with it the file and loop devices on it. When it fails
+     * between these, do it again.
+     */
+    public void grow(Found served, Path image, long sizeBytes) throws IOException {
+        JsonObject request = Requests.of(Requests.GROW);
+        request.put("image", image.toString());
+        request.put("size", sizeBytes);
+        ask(run.awaitServed(served.daemon().id()), request, item -> {});
+        // Not done by the daemon: killed in the middle, it would wait for itself, and its successor for its end.
+        Path path = served.daemon().dir().resolve(served.file().name());
+        try (NativeFile file = NativeFile.open(path, Libc.O_RDWR)) {
+            file.truncate(sizeBytes);
+        }
+        for (LoopDevice loop : LoopControl.find(path)) {
+            loop.refreshCapacity();
+        }
     }
 
     /** Passes the JSON of each extent of an image on. */

@@ -18,6 +18,7 @@ import java.util.function.Consumer;
  *   map    image=canonical    items: {@link ImageJson} of each extent, in order
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
  *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
+ *   grow   image=canonical size=bytes  done once requests are served by the device of that size
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -28,6 +29,7 @@ final class Requests implements ControlServer.Handler {
             MAP = "map",
             TABLE = "table",
             SNAPSHOT = "snapshot",
+            GROW = "grow",
             RESTART = "restart",
             STOP = "stop";
 
@@ -53,6 +55,7 @@ final class Requests implements ControlServer.Handler {
             case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
             case SNAPSHOT -> result.put("layer", snapshot(request).toString());
+            case GROW -> serving(imagePath(request)).grow(imagePath(request), request.getLong("size"));
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);

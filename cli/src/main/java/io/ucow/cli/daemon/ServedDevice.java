@@ -77,13 +77,36 @@ final class ServedDevice implements Closeable {
      * @throws BusyException if the image is served read-only, or behind a device table
      */
     Path snapshot(Path image, Optional<Path> as) throws IOException {
+        return changeable(image, "take the snapshot").whileClosed(() -> Images.snapshot(image, as));
+    }
+
+    /**
+     * Makes {@code image} larger while it is served; requests wait meanwhile. Of the size it has, nothing is done.
+     *
+     * @throws BusyException if it would shrink, or the image is served read-only, or behind a device table
+     */
+    void grow(Path image, long sizeBytes) throws IOException {
+        SwappableDevice swappable = changeable(image, "resize it");
+        if (sizeBytes < swappable.sizeBytes()) {
+            throw new BusyException(image + ": is in use, and would shrink; unmount or detach it, then resize it");
+        }
+        if (sizeBytes > swappable.sizeBytes()) {
+            swappable.whileClosed(() -> {
+                Images.resize(image, sizeBytes, false);
+                return null;
+            });
+        }
+    }
+
+    /** @param change what is to be done to {@code image}, for people */
+    private SwappableDevice changeable(Path image, String change) throws BusyException {
         if (!(device instanceof SwappableDevice swappable)) {
-            throw new BusyException(image + ": is served by a device table; unmount it, then take the snapshot");
+            throw new BusyException(image + ": is served by a device table; unmount it, then " + change);
         }
         if (swappable.isReadOnly()) {
-            throw new BusyException(image + ": is served read-only; unmount or detach it, then take the snapshot");
+            throw new BusyException(image + ": is served read-only; unmount or detach it, then " + change);
         }
-        return swappable.whileClosed(() -> Images.snapshot(image, as));
+        return swappable;
     }
 
     /** Writes the device's current table: altered runs as {@code linear}. */

@@ -1,5 +1,6 @@
 package io.ucow.store.format;
 
+import io.ucow.store.ContentId;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
@@ -18,7 +19,7 @@ import java.util.UUID;
  *   12 u32 crc, see below         56 u32 chunk shift          112 u64 journal head, first seq not in the map
  *   16 u64 incompatible features  60 u32 map levels           120 u64 data start, bytes
  *   24 u64 compatible features    64 u64 map root, page       128 u8[16] uuid
- *   32 u64 reserved, 0            72 u64 max size, bytes      144 u8[16] boot id, zeros when closed cleanly
+ *   32 u64 content id, 0: none    72 u64 max size, bytes      144 u8[16] boot id, zeros when closed cleanly
  *   80 u8[16] reserved, 0
  *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
@@ -68,7 +69,12 @@ public record Superblock(
     private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE;
 
     private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
-    private static final int VERSION_AT = 8, CRC = 12, INCOMPATIBLE = 16, COMPATIBLE = 24, GENERATION = 40;
+    private static final int VERSION_AT = 8,
+            CRC = 12,
+            INCOMPATIBLE = 16,
+            COMPATIBLE = 24,
+            CONTENT = 32,
+            GENERATION = 40;
     private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, MAX_BYTES = 72;
     private static final int JOURNAL_OFFSET = 96,
             JOURNAL_CAPACITY = 104,
@@ -78,6 +84,26 @@ public record Superblock(
             BOOT = 144;
     private static final int ORIGIN_SIZE = 160, MTIME_SEC = 168, MTIME_NSEC = 176, PATH_LENGTH = 180;
     private static final int FINGERPRINT = 184, PATH = 216;
+
+    /**
+     * Notes in an encoded block what identifies all that the device holds: made anew whenever a store is closed, and kept by
+     * copies of it. Whoever writes another superblock drops it, by {@link #encode}.
+     */
+    public static void putContentId(ByteBuffer block, ContentId id) {
+        block.putLong(CONTENT, id.value());
+        block.putInt(CRC, 0);
+        block.putInt(CRC, Crc.of(block, 0, SIZE));
+    }
+
+    /**
+     * What identifies all that the device holds, of a store that was closed cleanly; without an id of its own, as when it was
+     * just created, one is made of uuid and generation.
+     */
+    public ContentId contentId(ByteBuffer block) {
+        long id = block.getLong(CONTENT);
+        return new ContentId(
+                id == 0 ? uuid.getMostSignificantBits() ^ uuid.getLeastSignificantBits() ^ generation : id);
+    }
 
     /** True when {@code head} begins with the magic number: a ucow store, sound or not. */
     public static boolean hasMagic(ByteBuffer head, int at) {
@@ -232,6 +258,23 @@ public record Superblock(
                 dataStart,
                 uuid,
                 newBootId,
+                origin,
+                maxBytes);
+    }
+
+    /** A clean one that follows, of another size; root and journal head are of a store of that size. */
+    public Superblock resized(Geometry newGeometry, long newRootPage, long newJournalHead) {
+        return new Superblock(
+                compatibleFeatures,
+                generation + 1,
+                newGeometry,
+                newRootPage,
+                journalOffset,
+                journalCapacity,
+                newJournalHead,
+                dataStart,
+                uuid,
+                CLEAN,
                 origin,
                 maxBytes);
     }

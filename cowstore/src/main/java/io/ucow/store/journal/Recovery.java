@@ -18,6 +18,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.UUID;
+import java.util.function.LongConsumer;
 
 /**
  * Reads a store's metadata into memory: superblock, map, journal, and from them which slots are in use. It writes
@@ -39,6 +40,9 @@ final class Recovery implements AutoCloseable {
     private final Superblock superblock;
     private final boolean otherIntact;
     private final Geometry geometry;
+    /** How many chunks the slots are to be enough for. */
+    private final long chunksToCome;
+
     private final Blocks blocks;
     private final RemapTable table;
     private final SlotAllocator slots;
@@ -64,6 +68,11 @@ final class Recovery implements AutoCloseable {
      * @throws CorruptStoreException if there is no usable superblock, or {@code problems} throws it
      */
     Recovery(PositionalFile file, UUID bootId, Problems problems) throws IOException {
+        this(file, bootId, problems, 0);
+    }
+
+    /** As the other, with slots for {@code chunksToCome} chunks, should the device have fewer. */
+    Recovery(PositionalFile file, UUID bootId, Problems problems, long chunksToCome) throws IOException {
         this.file = file;
         this.name = file.name();
         this.problems = problems;
@@ -71,6 +80,7 @@ final class Recovery implements AutoCloseable {
         this.superblock = readSuperblock(file);
         this.otherIntact = hasBothSuperblocks(file);
         this.geometry = superblock.geometry();
+        this.chunksToCome = Math.max(chunksToCome, geometry.chunkCount());
         this.blocks = Blocks.finest(geometry.chunkShift());
         requirePossibleSize(name, superblock, fileSize);
         this.sameBoot = superblock.bootId().equals(bootId);
@@ -222,7 +232,7 @@ final class Recovery implements AutoCloseable {
 
     /** Every chunk altered, the whole map twice, and as much again for freed slots that wait for a barrier. */
     private long slotCount() {
-        long most = Math.min(RemapEntry.MAX_SLOTS >>> 1, endOfSlots() + 2 * geometry.chunkCount() + (1 << 16));
+        long most = Math.min(RemapEntry.MAX_SLOTS >>> 1, endOfSlots() + 2 * chunksToCome + (1 << 16));
         return superblock.maxBytes() == 0
                 ? most
                 : Math.min(most, (superblock.maxBytes() - superblock.dataStart()) >>> geometry.chunkShift());
@@ -238,7 +248,8 @@ final class Recovery implements AutoCloseable {
             return;
         }
         loadNode(table.levels() - 1, 0, root);
-        collectFreePages();
+        Arrays.sort(mapPages, 0, mapPageCount);
+        forEachFreePage(tree::addFreePage);
     }
 
     private void loadNode(int level, long node, long number) throws IOException {
@@ -315,19 +326,18 @@ final class Recovery implements AutoCloseable {
     }
 
     /** Pages of slots that hold at least one node: the only ones a checkpoint may take without a new slot. */
-    private void collectFreePages() {
+    void forEachFreePage(LongConsumer visitor) {
         int shift = geometry.chunkShift() - MapPage.SHIFT;
         if (shift == 0) {
             return;
         }
-        Arrays.sort(mapPages, 0, mapPageCount);
         for (int i = 0; i < mapPageCount; ) {
             long slot = mapPages[i] >>> shift;
             for (long number = slot << shift; number < (slot + 1) << shift; number++) {
                 if (i < mapPageCount && mapPages[i] == number) {
                     i++;
                 } else {
-                    tree.addFreePage(number);
+                    visitor.accept(number);
                 }
             }
         }

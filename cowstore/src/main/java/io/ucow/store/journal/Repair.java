@@ -46,7 +46,7 @@ final class Repair {
      */
     RepairReport run(CheckReport found) throws IOException {
         if (found.isSound()) {
-            giveBackLeaks();
+            giveBackLeaks(file, bootId);
             return new RepairReport(found, Optional.empty(), Optional.empty(), List.of());
         }
         Salvage salvage;
@@ -56,18 +56,22 @@ final class Repair {
             return new RepairReport(found, Optional.of(e.getMessage()), Optional.empty(), List.of());
         }
         try (salvage) {
-            long head = nextHead(salvage.superblock());
+            long head = nextHead(salvage.superblock(), 2, image);
             Path kept = copy.make(salvage::copyMetadata);
             writeMap(salvage, head);
-            giveBackLeaks();
+            giveBackLeaks(file, bootId);
             return new RepairReport(found, Optional.empty(), Optional.of(kept), salvage.lost());
         }
     }
 
-    /** Past all that the journal may hold, and by one more, so that no old record is taken for the one before it. */
-    private long nextHead(Superblock now) throws CorruptStoreException {
+    /**
+     * Past all that the journal may hold, and by one more, so that no old record is taken for the one before it.
+     *
+     * @param superblocks how many will be written
+     */
+    static long nextHead(Superblock now, int superblocks, Path image) throws CorruptStoreException {
         long head = now.journalHead() + now.journalCapacity() + 1;
-        if (now.generation() >= Superblock.MAX_GENERATION || head > Superblock.MAX_JOURNAL_HEAD) {
+        if (now.generation() > Superblock.MAX_GENERATION - superblocks || head > Superblock.MAX_JOURNAL_HEAD) {
             throw new CorruptStoreException(image + ": generation " + now.generation() + " or journal head "
                     + now.journalHead() + " is at the end of its range; nothing was changed");
         }
@@ -117,7 +121,7 @@ final class Repair {
     }
 
     /** Punches out what nothing in the store, which is sound, refers to. */
-    private void giveBackLeaks() throws IOException {
+    static void giveBackLeaks(PositionalFile file, UUID bootId) throws IOException {
         try (Recovery recovery = new Recovery(file, bootId, Problems.STRICT)) {
             int shift = recovery.superblock().geometry().chunkShift();
             recovery.slots().forEachFreeRun(recovery.endOfSlots(), (slot, count) -> {

@@ -1,18 +1,22 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.CheckReport;
+import io.ucow.store.ContentId;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.MetadataCopy;
+import io.ucow.store.Origin;
 import io.ucow.store.OriginReference;
 import io.ucow.store.RepairReport;
 import io.ucow.store.StoreContext;
+import io.ucow.store.StoreFullException;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
 import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -21,6 +25,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 
 /**
@@ -76,7 +81,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
         }
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
-        requireRoom(file, geometry, dataStart, maxBytes);
+        requireRoom(file.name(), geometry, dataStart, maxBytes);
         Superblock first = new Superblock(
                 0, 1, geometry, 0, JOURNAL_OFFSET, records, 0, dataStart, uuid, Superblock.CLEAN, origin, maxBytes);
         try {
@@ -95,10 +100,10 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     /** @throws IllegalArgumentException if no chunk would fit beside journal and map */
-    private static void requireRoom(PositionalFile file, Geometry geometry, long dataStart, long maxBytes) {
+    static void requireRoom(String name, Geometry geometry, long dataStart, long maxBytes) {
         long least = dataStart + ((MapTree.mostSlots(geometry) + 1) << geometry.chunkShift());
         if (maxBytes != 0 && maxBytes < least) {
-            throw new IllegalArgumentException(file.name() + ": max size " + maxBytes + " is less than " + least
+            throw new IllegalArgumentException(name + ": max size " + maxBytes + " is less than " + least
                     + " bytes, which the journal, the map of a device of this size and one chunk need");
         }
     }
@@ -140,5 +145,45 @@ public final class UcowFormat implements ExceptionStoreProvider {
     public RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
         CheckReport found = check(file, image, bootId);
         return new Repair(file, image, bootId, copy).run(found);
+    }
+
+    @Override
+    public void resize(PositionalFile file, Path image, UUID bootId, Origin origin, long sizeBytes, boolean mayShrink)
+            throws IOException {
+        new Resize(file, image, bootId, origin).run(sizeBytes, mayShrink);
+    }
+
+    @Override
+    public Optional<ContentId> contentId(PositionalFile file) throws IOException {
+        Superblock now = Recovery.readSuperblock(file);
+        if (!now.bootId().equals(Superblock.CLEAN)) {
+            return Optional.empty();
+        }
+        return Optional.of(now.contentId(readBlock(file, now)));
+    }
+
+    @Override
+    public void holdContent(PositionalFile file, ContentId id) throws IOException {
+        Superblock now = Recovery.readSuperblock(file);
+        if (!now.bootId().equals(Superblock.CLEAN)) {
+            throw new StoreFullException(
+                    file.name() + ": no room to write its map", new NativeException("checkpoint", Errno.ENOSPC));
+        }
+        // Both: whichever is lost, the other says the same.
+        Superblock next = now;
+        for (int i = 0; i < 2; i++) {
+            next = next.advanced(now.rootPage(), now.journalHead(), Superblock.CLEAN);
+            ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+            next.encode(block, MapPage.levels(next.geometry().chunkCount()));
+            Superblock.putContentId(block, id);
+            file.write(block, next.offset());
+            file.sync();
+        }
+    }
+
+    private static ByteBuffer readBlock(PositionalFile file, Superblock superblock) throws IOException {
+        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        file.read(block, superblock.offset());
+        return block;
     }
 }

@@ -1,6 +1,7 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.ChunkSource;
+import io.ucow.store.ContentId;
 import io.ucow.store.DeviceStats;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.Geometry;
@@ -444,6 +445,9 @@ final class UcowStore implements ExceptionStore {
     private void writeSuperblock(Superblock next) throws IOException {
         ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
         next.encode(block, table.levels());
+        if (next.bootId().equals(Superblock.CLEAN)) {
+            Superblock.putContentId(block, ContentId.random());
+        }
         file.write(block, next.offset());
         file.sync();
         superblock = next;

@@ -23,9 +23,9 @@ import java.util.Map;
  * A root directory and its files, as nodes: 1 is the root, 2 the first file, 3 the second. Nodes depend on the files'
  * order alone, so they mean the same to every process that serves a mount in turn.
  *
- * <p>Names are good for an hour, they never change while mounted. Attributes for a second: the size is constant, and the
- * kernel drops its copy of {@code blocks} after each change through the mount; the second bounds what changes
- * underneath.
+ * <p>Names are good for an hour, they never change while mounted. Attributes for a second: the kernel drops its copy of
+ * {@code blocks} after each change through the mount, and is told when the size has changed; the second bounds what
+ * changes underneath.
  *
  * <p>Threading: immutable.
  */

@@ -30,8 +30,8 @@ import jnr.ffi.byref.PointerByReference;
  *       wrote it; {@code losetup --direct-io=on} gets what it asks for; a plain loop device caches in its own block
  *       device, and a second copy here would only cost memory. The price: no {@code mmap(MAP_SHARED)} of a file.
  *   <li>{@code entry_timeout}: names for an hour; they never change while mounted.
- *   <li>{@code attr_timeout}: attributes for a second. The size is constant, and the kernel drops its copy of
- *       {@code st_blocks} after each write or discard through the mount; the second bounds what changes underneath.
+ *   <li>{@code attr_timeout}: attributes for a second. The kernel drops its copy of {@code st_blocks} after each write or
+ *       discard through the mount, and is told when the size has changed; the second bounds what changes underneath.
  * </ul>
  *
  * <p>Threading: mounts are made one at a time in a process; everything else is free of locks.

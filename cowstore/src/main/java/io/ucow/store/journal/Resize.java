@@ -1,0 +1,210 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.ContentId;
+import io.ucow.store.Geometry;
+import io.ucow.store.Origin;
+import io.ucow.store.StoreFullException;
+import io.ucow.store.format.MapPage;
+import io.ucow.store.format.Superblock;
+import io.ucow.store.remap.Blocks;
+import io.ucow.store.remap.RemapEntry;
+import io.ucow.store.remap.RemapTable;
+import io.ucow.store.remap.SlotRun;
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.UUID;
+
+/**
+ * Gives a store that is closed another size. One superblock makes the change: it has the new size and the root of a map of
+ * that size, which was written to free places before (I5). So a kill or power loss leaves the old store or the new one.
+ *
+ * <p>What a device gains reads as zeros. Where the origin has data past the old end, entries say so: ZERO for whole
+ * chunks; of the last chunk, if it was a part of one, a slot holds the rest. What a slot has past the device's end means
+ * nothing while the old superblock counts, and is overwritten in place.
+ *
+ * <p>Both superblocks have the new size before anything that only the old one refers to is given back.
+ *
+ * <p>Threading: confined to one thread.
+ */
+final class Resize {
+    private static final int SUPERBLOCKS = 2;
+
+    private final PositionalFile file;
+    private final Path image;
+    private final UUID bootId;
+    private final Origin origin;
+
+    /**
+     * @param bootId this boot
+     * @param origin what is behind the store
+     */
+    Resize(PositionalFile file, Path image, UUID bootId, Origin origin) {
+        this.file = file;
+        this.image = image;
+        this.bootId = bootId;
+        this.origin = origin;
+    }
+
+    /** As {@link io.ucow.store.ExceptionStoreProvider#resize}. */
+    void run(long sizeBytes, boolean mayShrink) throws IOException {
+        Superblock now = Recovery.readSuperblock(file);
+        if (!now.bootId().equals(Superblock.CLEAN)) {
+            throw full("no room to write its map, which takes place before its size changes; make room");
+        }
+        Geometry geometry = new Geometry(sizeBytes, now.geometry().chunkShift());
+        if (sizeBytes == now.geometry().sizeBytes()) {
+            return;
+        }
+        if (sizeBytes < now.geometry().sizeBytes() && !mayShrink) {
+            throw new IllegalArgumentException(image + ": has " + now.geometry().sizeBytes()
+                    + " bytes, and what is past " + sizeBytes + " would be lost; add --shrink if nobody needs it");
+        }
+        UcowFormat.requireRoom(image.toString(), geometry, now.dataStart(), now.maxBytes());
+        Superblock next = prepare(geometry);
+        ContentId content = ContentId.random();
+        writeSuperblock(next, content);
+        writeSuperblock(next.advanced(next.rootPage(), next.journalHead(), Superblock.CLEAN), content);
+        Repair.giveBackLeaks(file, bootId);
+    }
+
+    /** Writes all that the new superblock is to refer to, durably. @return that superblock */
+    private Superblock prepare(Geometry geometry) throws IOException {
+        try (Recovery old = new Recovery(file, bootId, Problems.STRICT, geometry.chunkCount())) {
+            Superblock now = old.superblock();
+            long head = Repair.nextHead(now, SUPERBLOCKS, image);
+            long root = writeMap(old, geometry);
+            file.sync();
+            return now.resized(geometry, root, head);
+        } catch (IOException | RuntimeException e) {
+            giveBackAfter(e);
+            throw e;
+        }
+    }
+
+    /** The old superblock counts, and there is no other: what it does not refer to may go. */
+    private void giveBackAfter(Exception failure) {
+        try {
+            Repair.giveBackLeaks(file, bootId);
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    /** @return the page of the map's root */
+    private long writeMap(Recovery old, Geometry geometry) throws IOException {
+        Superblock now = old.superblock();
+        int uuidHead = (int) (now.uuid().getMostSignificantBits() >>> 32);
+        try (RemapTable table = new RemapTable(geometry.chunkCount(), MapPage.FANOUT);
+                MapTree tree = new MapTree(file, table, old.slots(), geometry.chunkShift(), uuidHead)) {
+            copyEntries(old.table(), table);
+            boolean grows = geometry.sizeBytes() > now.geometry().sizeBytes();
+            boolean altered = false;
+            if (grows) {
+                altered = clearTail(old, table);
+                altered |= hideOrigin(now.geometry(), geometry.sizeBytes(), table);
+                requireRoomForMap(now, geometry, table);
+            }
+            if (grows && !altered && table.levels() == old.table().levels()) {
+                return now.rootPage(); // a map of the old size is one of the new size
+            }
+            old.forEachFreePage(tree::addFreePage);
+            return tree.writeChanges(now.generation() + 1);
+        }
+    }
+
+    private static void copyEntries(RemapTable from, RemapTable to) {
+        for (long chunk = from.nextPresent(0); chunk < to.chunkCount(); chunk = from.nextPresent(chunk + 1)) {
+            if (chunk >= from.chunkCount()) {
+                return;
+            }
+            long entry = from.lookup(chunk);
+            if (!RemapEntry.isOrigin(entry)) {
+                to.publish(chunk, entry);
+            }
+        }
+    }
+
+    /**
+     * Makes what lies past the device's end in its last chunk read as zeros.
+     *
+     * @return true if the chunk's entry is another now
+     */
+    private boolean clearTail(Recovery old, RemapTable table) throws IOException {
+        Geometry from = old.superblock().geometry();
+        Blocks blocks = Blocks.finest(from.chunkShift());
+        long chunk = from.chunkCount() - 1;
+        int length = from.lengthOf(chunk);
+        long entry = table.lookup(chunk);
+        boolean shows = origin.seekData(from.sizeBytes()) < from.startOf(chunk + 1);
+        if (length == from.chunkSize() || RemapEntry.isZero(entry) || (RemapEntry.isOrigin(entry) && !shows)) {
+            return false;
+        }
+        boolean unaltered = RemapEntry.isOrigin(entry);
+        int missing = unaltered ? blocks.all() : RemapEntry.missing(entry);
+        // The block that the device ends in comes as a whole, where the slot does not have it yet.
+        int start = shows && blocks.contains(missing, length) ? blocks.startOf(length) : length;
+        int end = shows ? from.chunkSize() : blocks.endOfHeld(missing);
+        long slot = unaltered ? SlotRun.slot(old.slots().allocate(1)) : RemapEntry.slotOf(entry);
+        if (start < end) {
+            ByteBuffer bytes = ByteBuffer.allocateDirect(end);
+            origin.read(bytes.limit(length).position(Math.min(start, length)), from.startOf(chunk) + start);
+            file.write(bytes.limit(end).position(start), (slot << from.chunkShift()) + start);
+        }
+        if (shows) {
+            int lacking = missing & ~blocks.touched(start, from.chunkSize());
+            table.publish(chunk, RemapEntry.withMissing(RemapEntry.slot(slot), lacking));
+        }
+        return shows;
+    }
+
+    /** Makes whole chunks from the old end on ZERO where the origin has data. @return true if there were any */
+    private boolean hideOrigin(Geometry from, long sizeBytes, RemapTable table) throws IOException {
+        long shownEnd = Math.min(sizeBytes, origin.sizeBytes());
+        boolean any = false;
+        long chunk = from.chunkCount();
+        while (from.startOf(chunk) < shownEnd) {
+            long data = origin.seekData(from.startOf(chunk));
+            if (data >= shownEnd) {
+                break;
+            }
+            long dataEnd = Math.min(shownEnd, Math.max(data + 1, origin.seekHole(data)));
+            any = true;
+            for (chunk = from.chunkOf(data); from.startOf(chunk) < dataEnd; chunk++) {
+                table.publish(chunk, RemapEntry.ZERO);
+            }
+        }
+        return any;
+    }
+
+    /** A larger map has more slots kept for it, at the end of what the store may have: no chunk may be in them. */
+    private void requireRoomForMap(Superblock now, Geometry geometry, RemapTable table) throws StoreFullException {
+        if (now.maxBytes() == 0) {
+            return;
+        }
+        long end = (now.maxBytes() >>> geometry.chunkShift()) - MapTree.mostSlots(geometry);
+        for (long chunk = table.nextPresent(0); chunk < table.chunkCount(); chunk = table.nextPresent(chunk + 1)) {
+            long entry = table.lookup(chunk);
+            if (RemapEntry.isSlot(entry) && RemapEntry.slotOf(entry) >= end) {
+                throw full("its max size leaves no room for the map of a larger device; discard what is not needed, or"
+                        + " flatten it");
+            }
+        }
+    }
+
+    private StoreFullException full(String why) {
+        return new StoreFullException(image + ": " + why, new NativeException("resize", Errno.ENOSPC));
+    }
+
+    private void writeSuperblock(Superblock superblock, ContentId content) throws IOException {
+        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        superblock.encode(block, MapPage.levels(superblock.geometry().chunkCount()));
+        Superblock.putContentId(block, content);
+        file.write(block, superblock.offset());
+        file.sync();
+    }
+}
