@@ -34,6 +34,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             FlattenCommand.class,
             DiffCommand.class,
             SnapshotCommand.class,
+            CommitCommand.class,
+            RebaseCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,

@@ -123,6 +123,26 @@ class CliErrorsIT {
         mistake(CORRUPT, "damaged.cow", "snapshot", "damaged.cow");
         mistakeOfKind("dir", "snapshot", "dir");
 
+        mistake(USAGE, "IMAGE", "commit");
+        mistake(USAGE, "'other.cow'", "commit", "vm.cow", "other.cow");
+        mistake(NOT_FOUND, "no such image", "commit", "nowhere.cow");
+        mistake(UNSUPPORTED, "base: is not an image", "commit", "base");
+        mistake(UNSUPPORTED, "alone.cow: has no base", "commit", "alone.cow");
+        mistake(CORRUPT, "damaged.cow", "commit", "damaged.cow");
+        mistakeOfKind("dir", "commit", "dir");
+
+        mistake(USAGE, "--base BASE, or else --no-base", "rebase", "vm.cow");
+        mistake(USAGE, "--base BASE, or else --no-base", "rebase", "--no-base", "--base", "base", "vm.cow");
+        mistake(USAGE, "IMAGE", "rebase", "--no-base");
+        mistake(NOT_FOUND, "no such image", "rebase", "--no-base", "nowhere.cow");
+        mistake(NOT_FOUND, "nowhere: no such base", "rebase", "--base", "nowhere", "vm.cow");
+        mistake(NOT_FOUND, "nowhere: no such base", "rebase", "--unsafe", "--base", "nowhere", "vm.cow");
+        mistake(UNSUPPORTED, "is not an image", "rebase", "--no-base", "base");
+        mistake(UNSUPPORTED, "is a qcow2 image", "rebase", "--base", "image.qcow2", "vm.cow");
+        mistake(UNSUPPORTED, "vm.cow: cannot be behind itself", "rebase", "--base", "vm.cow", "vm.cow");
+        mistake(CORRUPT, "damaged.cow", "rebase", "--no-base", "damaged.cow");
+        mistakeOfKind("dir", "rebase", "--base", "dir", "vm.cow");
+
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "nowhere.cow");
@@ -187,6 +207,8 @@ class CliErrorsIT {
         mistake(BUSY, "already attached as " + device, "mount", "attached.cow", "dir");
         mistake(CHECK_IMPOSSIBLE, "in use", "check", "mounted.cow");
         mistake(BUSY, "in use", "flatten", "mounted.cow", "x.img");
+        mistake(BUSY, "in use", "rebase", "--no-base", "attached.cow");
+        mistake(BUSY, "in use", "rebase", "--unsafe", "--base", "base", "mounted.cow");
         mistake(DIFF_IMPOSSIBLE, "in use", "diff", "base", "attached.cow");
         mistake(NOT_FOUND, "not attached, but mounted at " + mounted, "detach", "mounted.cow");
         mistake(NOT_FOUND, "no ucow mount there", "unmount", "attached.cow");
@@ -231,6 +253,7 @@ class CliErrorsIT {
         for (String image : List.of("vm", "other", "sub/vm", "mounted", "attached", "unkept", "damaged")) {
             home.create(image + ".cow", base);
         }
+        home.ucow("create", "--size", "1M", "alone.cow").succeed();
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")
                 .succeed();
         try (RandomAccessFile damaged =

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 
 /**
@@ -18,6 +19,7 @@ import java.util.function.Consumer;
  *   map    image=canonical    items: {@link ImageJson} of each extent, in order
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
  *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
+ *   commit image=canonical    items: {"bytes":N} further bytes of the device dealt with; done once it is served empty
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -28,8 +30,14 @@ final class Requests implements ControlServer.Handler {
             MAP = "map",
             TABLE = "table",
             SNAPSHOT = "snapshot",
+            COMMIT = "commit",
             RESTART = "restart",
             STOP = "stop";
+
+    static final String BYTES = "bytes";
+
+    /** Progress is told of in steps of so many bytes. */
+    private static final long TOLD_BYTES = 8 << 20;
 
     private final Daemon daemon;
 
@@ -53,6 +61,7 @@ final class Requests implements ControlServer.Handler {
             case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
             case SNAPSHOT -> result.put("layer", snapshot(request).toString());
+            case COMMIT -> commit(imagePath(request), items);
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
@@ -64,6 +73,22 @@ final class Requests implements ControlServer.Handler {
         Path image = imagePath(request);
         return serving(image)
                 .snapshot(image, Optional.ofNullable(request.getString("as")).map(Path::of));
+    }
+
+    private void commit(Path image, Consumer<JsonObject> items) throws IOException {
+        AtomicLong untold = new AtomicLong();
+        serving(image).commit(image, bytes -> {
+            if (untold.addAndGet(bytes) >= TOLD_BYTES) {
+                items.accept(bytesItem(untold.getAndSet(0)));
+            }
+        });
+        items.accept(bytesItem(untold.get()));
+    }
+
+    private static JsonObject bytesItem(long bytes) {
+        JsonObject item = new JsonObject();
+        item.put(BYTES, bytes);
+        return item;
     }
 
     private ImageDevice image(JsonObject request) throws IOException {
