@@ -38,6 +38,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             ChangedCommand.class,
             ExportCommand.class,
             ImportCommand.class,
+            CommitCommand.class,
+            RebaseCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,

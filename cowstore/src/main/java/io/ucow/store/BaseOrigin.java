@@ -78,6 +78,10 @@ abstract class BaseOrigin implements Origin {
      * @throws OriginChangedException naming what differs and what to do
      */
     final void requireSame(OriginReference recorded, Path image) throws IOException {
+        if (recorded.isChanging()) {
+            requireAtLeast(recorded, image);
+            return;
+        }
         OriginReference found = reference(recorded.path());
         if (found.sameContent(recorded)) {
             return;
@@ -94,6 +98,15 @@ abstract class BaseOrigin implements Origin {
         }
         throw new OriginChangedException(
                 name + ": base changed since " + image + " was created: " + what + "; " + remedy);
+    }
+
+    /** What a commit that did not come to its end leaves of a base: it may have grown, and nothing else is certain. */
+    private void requireAtLeast(OriginReference recorded, Path image) throws OriginChangedException {
+        if (sizeBytes() < recorded.sizeBytes()) {
+            throw new OriginChangedException(
+                    name + ": base changed while " + image + " was being committed to it: it has " + sizeBytes()
+                            + " bytes, expected " + recorded.sizeBytes() + " or more; move the right one there");
+        }
     }
 
     private static String time(OriginReference r) {

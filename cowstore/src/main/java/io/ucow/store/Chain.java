@@ -18,11 +18,19 @@ final class Chain {
     private record Identity(long device, long inode) {}
 
     private final Set<Identity> images = new HashSet<>();
+    private boolean topIsMoved;
 
     /** A chain that begins with the image {@code top}. */
     static Chain from(FileStatus top) {
         Chain chain = new Chain();
         chain.images.add(identity(top));
+        return chain;
+    }
+
+    /** A chain that is to begin with the image {@code top}, which has another base as yet. */
+    static Chain fromMoved(FileStatus top) {
+        Chain chain = from(top);
+        chain.topIsMoved = true;
         return chain;
     }
 
@@ -37,7 +45,7 @@ final class Chain {
      * Goes on to {@code base}, an image that {@code image} is on.
      *
      * @throws OriginChangedException if it is in the chain already
-     * @throws UnsupportedFormatException if the chain would have more than {@link #MAX_IMAGES}
+     * @throws UnsupportedFormatException if the chain would have more than {@link #MAX_IMAGES}, or the top twice
      */
     void add(Path base, FileStatus status, Path image) throws OriginChangedException, UnsupportedFormatException {
         if (images.size() == MAX_IMAGES) {
@@ -45,6 +53,10 @@ final class Chain {
                     + " of one chain, and there may be " + MAX_IMAGES + "; attach it and copy /dev/loopN to a file");
         }
         if (!images.add(identity(status))) {
+            if (topIsMoved) {
+                throw new UnsupportedFormatException(
+                        base + ": cannot be behind itself; choose a base that is not on this image");
+            }
             throw new OriginChangedException(base + ": is the base of " + image
                     + ", and that one, directly or not, the base of it; put back the file that was there");
         }

@@ -32,6 +32,9 @@ public final class CowDevice implements ImageDevice {
     private final Blocks blocks;
     private final GracePeriod readers;
     private final boolean detectZeroes;
+    /** Null unless a commit wants to know what is changed. */
+    private final DirtyChunks changed;
+
     private final ChunkFutures futures = new ChunkFutures();
     private final BufferPool scratch;
     private final LongAdder copies = new LongAdder();
@@ -45,6 +48,12 @@ public final class CowDevice implements ImageDevice {
      * @param detectZeroes as in {@link OpenOptions}
      */
     CowDevice(ExceptionStore store, Origin origin, GracePeriod readers, boolean detectZeroes) {
+        this(store, origin, readers, detectZeroes, null);
+    }
+
+    /** @param changed told of every chunk that is changed; null for nobody */
+    CowDevice(ExceptionStore store, Origin origin, GracePeriod readers, boolean detectZeroes, DirtyChunks changed) {
+        this.changed = changed;
         this.store = store;
         this.origin = origin;
         this.geometry = store.geometry();
@@ -104,12 +113,24 @@ public final class CowDevice implements ImageDevice {
      */
     @Override
     public void write(long guestOffset, ByteBuffer src) throws IOException {
-        Objects.checkFromIndexSize(guestOffset, src.remaining(), sizeBytes());
+        int length = src.remaining();
+        Objects.checkFromIndexSize(guestOffset, length, sizeBytes());
         requireWritable();
-        if (detectZeroes) {
-            writeDetecting(guestOffset, src);
-        } else {
-            writeData(guestOffset, src);
+        try {
+            if (detectZeroes) {
+                writeDetecting(guestOffset, src);
+            } else {
+                writeData(guestOffset, src);
+            }
+        } finally {
+            noteChange(guestOffset, length);
+        }
+    }
+
+    /** After the change, also one that failed half-way, and before it is answered: see {@link DirtyChunks}. */
+    private void noteChange(long guestOffset, long lengthBytes) {
+        if (changed != null) {
+            changed.mark(guestOffset, lengthBytes);
         }
     }
 
@@ -125,7 +146,7 @@ public final class CowDevice implements ImageDevice {
                 next = position + n < end && needsNoSlot(guestOffset + n, src, position + n);
             }
             if (slotless) {
-                discard(guestOffset, n);
+                zero(guestOffset, n);
                 src.position(position + n);
             } else {
                 src.limit(position + n);
@@ -434,6 +455,14 @@ public final class CowDevice implements ImageDevice {
     public void discard(long guestOffset, long lengthBytes) throws IOException {
         Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes());
         requireWritable();
+        try {
+            zero(guestOffset, lengthBytes);
+        } finally {
+            noteChange(guestOffset, lengthBytes);
+        }
+    }
+
+    private void zero(long guestOffset, long lengthBytes) throws IOException {
         long end = guestOffset + lengthBytes;
         while (guestOffset < end) {
             long chunk = geometry.chunkOf(guestOffset);
@@ -580,6 +609,11 @@ public final class CowDevice implements ImageDevice {
     @Override
     public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
         new ExtentWalk(store, blocks, visitor).run();
+    }
+
+    /** What of it is the store's, and what the origin's. */
+    Shadow shadow() {
+        return new Shadow(store, blocks);
     }
 
     private void requireWritable() throws IOException {

@@ -8,8 +8,8 @@ import java.util.concurrent.FutureTask;
 import java.util.function.LongConsumer;
 
 /**
- * Copies all that a device holds to something that holds zeros: holes are passed over unread, and of what is read,
- * blocks of zeros are not written. What flattening, committing and moving a device to another base have in common.
+ * Copies all that a device holds: holes are passed over unread, and of what is read, blocks of zeros are not written, but
+ * told of to a sink that may hold something else. What flattening and committing have in common.
  *
  * <p>Two threads take turns at asking for the next piece of data and then read and write theirs at the same time, so that
  * one fills its buffer while the other waits for the lock that the kernel holds on the file written to. A piece is small
@@ -23,6 +23,9 @@ public final class DeviceCopy {
     public interface Sink {
         /** Writes all of {@code src}, a direct buffer, at {@code offset}; from two threads, never the same bytes. */
         void write(long offset, ByteBuffer src) throws IOException;
+
+        /** The source has zeros there, which it spends storage on. Nothing to do where the sink has them anyway. */
+        default void zeros(long offset, long lengthBytes) throws IOException {}
     }
 
     /** What is left out when it is zeros, aligned: a block of the usual file systems. */
@@ -34,7 +37,7 @@ public final class DeviceCopy {
     /** Bytes of the source that one thread copies at a time. */
     private record Piece(long offset, int lengthBytes) {}
 
-    private final BlockDevice source;
+    private final Origin source;
     private final Sink sink;
     private final LongConsumer progress;
     /** What comes next; guarded by this. */
@@ -44,22 +47,27 @@ public final class DeviceCopy {
     /** Set when one thread has failed, for the other. */
     private volatile boolean stopped;
 
-    private DeviceCopy(BlockDevice source, Sink sink, LongConsumer progress) {
+    private DeviceCopy(Origin source, Sink sink, LongConsumer progress) {
         this.source = source;
         this.sink = sink;
         this.progress = progress;
     }
 
+    /** As {@link #copy(Origin, Sink, LongConsumer)}, of all that {@code source} holds. */
+    public static void copy(BlockDevice source, Sink sink, LongConsumer progress) throws IOException {
+        copy(new DeviceOrigin(source), sink, progress);
+    }
+
     /**
      * Copies {@code source} from its beginning to its end. When this returns or throws, neither side is used any more.
      *
-     * @param source not changed by anybody meanwhile
-     * @param sink reads as zeros wherever it is not written to
+     * @param source where it is changed meanwhile, any of its bytes may be copied
+     * @param sink not touched where the source has a hole, and only told where the source has zeros
      * @param progress told, from both threads, of how many further bytes have been dealt with, holes included; all calls
      *     together make {@code source.sizeBytes()}. To give the copy up, throw an unchecked exception.
      * @throws IOException what reading or writing threw first; any part of the sink may have been written
      */
-    public static void copy(BlockDevice source, Sink sink, LongConsumer progress) throws IOException {
+    public static void copy(Origin source, Sink sink, LongConsumer progress) throws IOException {
         DeviceCopy copy = new DeviceCopy(source, sink, progress);
         FutureTask<Void> here = new FutureTask<>(copy::work);
         FutureTask<Void> beside = new FutureTask<>(copy::work);
@@ -110,7 +118,7 @@ public final class DeviceCopy {
         boolean done = false;
         try {
             for (Piece piece = take(); piece != null; piece = take()) {
-                source.read(piece.offset(), buffer.clear().limit(piece.lengthBytes()));
+                source.read(buffer.clear().limit(piece.lengthBytes()), piece.offset());
                 writeData(piece.offset(), buffer.flip());
                 progress.accept(piece.lengthBytes());
             }
@@ -126,10 +134,10 @@ public final class DeviceCopy {
     private synchronized Piece take() throws IOException {
         long size = source.sizeBytes();
         while (next == dataEnd && next < size) {
-            long data = source.seekData(next);
+            long data = Math.min(size, source.seekData(next));
             progress.accept(data - next);
             next = data;
-            dataEnd = data < size ? source.seekHole(data) : size;
+            dataEnd = data < size ? Math.min(size, source.seekHole(data)) : size;
         }
         if (stopped || next == size) {
             return null;
@@ -140,14 +148,20 @@ public final class DeviceCopy {
         return piece;
     }
 
-    /** Writes each run of blocks that are not zeros; {@code buffer} holds what the source has at {@code offset}. */
+    /** Hands on each run of blocks that are zeros, or not; {@code buffer} holds what the source has at {@code offset}. */
     private void writeData(long offset, ByteBuffer buffer) throws IOException {
         int length = buffer.limit();
-        int end;
-        for (int start = runEnd(offset, buffer, 0, true); start < length; start = runEnd(offset, buffer, end, true)) {
-            end = runEnd(offset, buffer, start, false);
-            sink.write(offset + start, buffer.limit(end).position(start));
-            buffer.limit(length);
+        int end = 0;
+        while (end < length) {
+            int data = runEnd(offset, buffer, end, true);
+            if (data > end) {
+                sink.zeros(offset + end, data - end);
+            }
+            end = runEnd(offset, buffer, data, false);
+            if (end > data) {
+                sink.write(offset + data, buffer.limit(end).position(data));
+                buffer.limit(length);
+            }
         }
     }
 

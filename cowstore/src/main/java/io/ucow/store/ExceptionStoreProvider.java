@@ -52,6 +52,24 @@ public interface ExceptionStoreProvider {
     OriginReference origin(PositionalFile file, Path image) throws IOException;
 
     /**
+     * Records another base, in one step that power loss leaves done or not done; the caller has locked {@code file}
+     * exclusively and keeps it.
+     *
+     * @param file of a store that can be opened and was closed cleanly
+     * @param image the path to show to people
+     * @param origin what to record, null for no base
+     * @param emptied true if every chunk is to be unaltered then; their space is given back when the store is opened
+     *     for writing next
+     * @param bootId as in {@link StoreContext}
+     * @throws UnsupportedFormatException if stores of this format keep the base that they were created on
+     * @throws IOException if the base's path is too long, or writing fails: {@link #origin} says what is recorded then
+     */
+    default void setOrigin(PositionalFile file, Path image, OriginReference origin, boolean emptied, UUID bootId)
+            throws IOException {
+        throw new UnsupportedFormatException(image + ": an image of format '" + name() + "' keeps its base");
+    }
+
+    /**
      * Opens a store, recovering it when it was not closed properly. The store owns {@code file} from here on, also when
      * this throws; the caller has locked it.
      *

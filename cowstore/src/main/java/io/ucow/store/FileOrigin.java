@@ -21,7 +21,7 @@ final class FileOrigin extends BaseOrigin {
     private final PositionalFile file;
     private final long sizeBytes;
 
-    private FileOrigin(PositionalFile file, FileStatus status, long sizeBytes) {
+    FileOrigin(PositionalFile file, FileStatus status, long sizeBytes) {
         super(file.name(), status, false);
         this.file = file;
         this.sizeBytes = sizeBytes;
@@ -30,13 +30,26 @@ final class FileOrigin extends BaseOrigin {
     /**
      * @throws DirectIoUnavailableException as {@link CacheMode#accessTo}
      * @throws NativeException {@code ENOENT} if it is missing
+     * @throws StoreInUseException if a commit is changing it
      * @throws IOException if it is neither a regular file nor a block device, or may not be read
      */
     static FileOrigin open(Path path, CacheMode cache) throws IOException {
+        return open(path, cache, true);
+    }
+
+    /** As {@link #open}, also when somebody is changing it: for a look at what it is. */
+    static FileOrigin openUnlocked(Path path) throws IOException {
+        return open(path, CacheMode.WRITEBACK, false);
+    }
+
+    private static FileOrigin open(Path path, CacheMode cache, boolean locked) throws IOException {
         // Before it is opened: that would wait for the writer of a pipe.
         requireFileOrBlockDevice(path, Libc.statx(path));
         NativeFile file = NativeFile.open(path, Libc.O_RDONLY);
         try {
+            if (locked) {
+                BaseLock.share(file);
+            }
             FileStatus status = file.status();
             requireFileOrBlockDevice(path, status);
             long sizeBytes = file.size();
@@ -47,7 +60,7 @@ final class FileOrigin extends BaseOrigin {
         }
     }
 
-    private static void requireFileOrBlockDevice(Path path, FileStatus status) throws UnsupportedFormatException {
+    static void requireFileOrBlockDevice(Path path, FileStatus status) throws UnsupportedFormatException {
         if (!status.isRegular() && !status.isBlockDevice()) {
             throw new UnsupportedFormatException(
                     path + ": is neither a regular file nor a block device; a base must be one of them");

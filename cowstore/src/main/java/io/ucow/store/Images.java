@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.UUID;
+import java.util.function.LongConsumer;
 
 /**
  * Creates, opens and examines images of any format for which there is a plug-in: the library's front door.
@@ -49,7 +50,7 @@ public final class Images {
     public static void create(CreateOptions options) throws IOException {
         ExceptionStoreProvider plugin = plugin(options.format());
         try (BaseOrigin origin =
-                options.base().isPresent() ? openNewBase(options.base().get()) : null) {
+                options.base().isPresent() ? openNewBase(options.base().get(), Chain.fromNewImage()) : null) {
             OriginReference reference = origin == null
                     ? null
                     : origin.reference(
@@ -72,30 +73,41 @@ public final class Images {
                                         .toList())));
     }
 
-    /** Opens what is to be the base of a new image: here alone is a file's content asked what it is. */
-    private static BaseOrigin openNewBase(Path base) throws IOException {
-        FileOrigin raw = FileOrigin.open(base, CacheMode.WRITEBACK);
-        try {
-            if (!raw.holdsUcowImage()) {
-                return raw;
-            }
-        } catch (IOException e) {
-            closeAfter(e, raw);
-            throw e;
+    /**
+     * Opens what is to be the base of an image: here alone is a file's content asked what it is.
+     *
+     * @param chain that image
+     */
+    static BaseOrigin openNewBase(Path base, Chain chain) throws IOException {
+        boolean isImage;
+        try (FileOrigin file = FileOrigin.openUnlocked(base)) {
+            isImage = file.holdsUcowImage();
         }
-        raw.close();
-        return openNewLayer(base);
+        return isImage ? openNewLayer(base, chain) : FileOrigin.open(base, CacheMode.WRITEBACK);
+    }
+
+    /** As the other, for an image that does not exist yet. */
+    static LayerOrigin openNewLayer(Path image) throws IOException {
+        return openNewLayer(image, Chain.fromNewImage());
     }
 
     /**
-     * Opens an image that is to be the base of a new one, and makes it durable, its modification time included.
+     * Opens an image that is to be the base of another, and makes it durable, its modification time included.
      *
-     * @throws UnsupportedFormatException if it was not closed properly: after power loss it might be another
+     * @param chain that other image
+     * @throws UnsupportedFormatException if it was not closed properly: after power loss it might be another; or if a
+     *     commit of it was not finished, which will change it
      */
-    static LayerOrigin openNewLayer(Path image) throws IOException {
-        Chain chain = Chain.fromNewImage();
+    private static LayerOrigin openNewLayer(Path image, Chain chain) throws IOException {
         chain.add(image, Libc.statx(image), image);
-        LayerOrigin layer = openLayer(LockedImage.open(image, true), CacheMode.WRITEBACK, chain);
+        LockedImage locked = LockedImage.open(image, true);
+        try {
+            requireNoCommit(locked.plugin().origin(locked.file(), image), image);
+        } catch (IOException e) {
+            closeAfter(e, locked.file());
+            throw e;
+        }
+        LayerOrigin layer = openLayer(locked, CacheMode.WRITEBACK, chain);
         try {
             if (!layer.info().clean()) {
                 throw new UnsupportedFormatException(
@@ -106,6 +118,14 @@ public final class Images {
         } catch (IOException e) {
             closeAfter(e, layer);
             throw e;
+        }
+    }
+
+    /** @throws UnsupportedFormatException if a commit of {@code image} was not finished */
+    static void requireNoCommit(OriginReference recorded, Path image) throws UnsupportedFormatException {
+        if (recorded != null && recorded.isChanging()) {
+            throw new UnsupportedFormatException(
+                    image + ": a commit of it was not finished; run it again first: ucow commit " + image);
         }
     }
 
@@ -139,7 +159,7 @@ public final class Images {
     }
 
     /** A base beside or below the image is recorded relative to it, so that the folder may move as a whole. */
-    private static Path referencePath(Path base, Path image) throws IOException {
+    static Path referencePath(Path base, Path image) throws IOException {
         Path realBase = base.toRealPath();
         Path parent = image.toAbsolutePath().getParent().toRealPath();
         return realBase.startsWith(parent) ? parent.relativize(realBase) : realBase;
@@ -205,8 +225,7 @@ public final class Images {
         return FileOrigin.open(path, CacheMode.WRITEBACK);
     }
 
-    private static Origin openOrigin(OriginReference reference, Path image, CacheMode cache, Chain chain)
-            throws IOException {
+    static Origin openOrigin(OriginReference reference, Path image, CacheMode cache, Chain chain) throws IOException {
         if (reference == null) {
             return new ZeroOrigin();
         }
@@ -226,7 +245,7 @@ public final class Images {
         if (reference.isImage()) {
             // Before it is opened: an image behind itself would be found in use.
             chain.add(base, statusOfBase(base, image), image);
-            return openLayer(lockLayer(base, image), cache, chain);
+            return openLayer(lockLayer(base, image, true), cache, chain);
         }
         statusOfBase(base, image);
         try {
@@ -245,15 +264,17 @@ public final class Images {
         } catch (NativeException e) {
             if (e.errno() == Errno.ENOENT || e.errno() == Errno.ENOTDIR) {
                 throw new OriginChangedException(
-                        base + ": base of " + image + " is missing; move it back to that place", e);
+                        base + ": base of " + image + " is missing; move it back to that place, or say where it is now:"
+                                + " ucow rebase --unsafe --base BASE " + image,
+                        e);
             }
             throw e;
         }
     }
 
-    private static LockedImage lockLayer(Path layer, Path image) throws IOException {
+    static LockedImage lockLayer(Path layer, Path image, boolean readOnly) throws IOException {
         try {
-            return LockedImage.open(layer, true);
+            return LockedImage.open(layer, readOnly);
         } catch (UnsupportedFormatException e) {
             throw new OriginChangedException(
                     layer + ": base changed since " + image + " was created: it is no image any more; restore the base,"
@@ -291,17 +312,60 @@ public final class Images {
      * @throws StoreInUseException if the image is open anywhere
      * @throws IllegalArgumentException if it cannot have that size, or would shrink and may not
      * @throws StoreFullException if there is no room for the map of that size
+     * @throws UnsupportedFormatException if a commit of the image was not finished
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
         if (!info(image).clean()) {
             open(image, false).close();
         }
         LockedImage locked = LockedImage.open(image, false);
-        try (NativeFile file = locked.file();
-                Origin origin = openOrigin(
-                        locked.plugin().origin(file, image), image, CacheMode.WRITEBACK, Chain.from(locked.status()))) {
-            locked.plugin().resize(file, image, bootId(), origin, sizeBytes, mayShrink);
+        try (NativeFile file = locked.file()) {
+            OriginReference recorded = locked.plugin().origin(file, image);
+            requireNoCommit(recorded, image);
+            try (Origin origin = openOrigin(recorded, image, CacheMode.WRITEBACK, Chain.from(locked.status()))) {
+                locked.plugin().resize(file, image, bootId(), origin, sizeBytes, mayShrink);
+            }
         }
+    }
+
+    /**
+     * Merges an image into its base, which holds afterwards what the image's device did, and leaves the image empty on it. A
+     * base that is larger than the device keeps what it has past the device's end; a regular file that is smaller grows.
+     * Whatever ends this in between, the image can be opened, holds what it held, and can be committed again.
+     *
+     * @param progress told of how many further bytes of the device have been dealt with; all calls together make its size
+     * @throws StoreInUseException if the image, or the base, is open anywhere
+     * @throws StoreFullException if the base cannot take all of it
+     * @throws UnsupportedFormatException if the image has no base, or is of a format that keeps its base
+     * @throws OriginChangedException if its base is not the one it was made on
+     */
+    public static void commit(Path image, LongConsumer progress) throws IOException {
+        Commit.run(image, progress, step -> {});
+    }
+
+    /**
+     * Puts an image on another base, or on none, with the content that it has: what the new base has otherwise is copied
+     * into the image. When this fails, or the machine does, the image holds the same on the base that it had.
+     *
+     * @param progress told of how many further bytes have been compared; all calls together make the device's size
+     * @throws StoreInUseException if the image is open anywhere, or the new base for writing
+     * @throws UnsupportedFormatException if the new base is on the image itself, or the chain would be too long; if a commit
+     *     of the image was not finished
+     * @throws OriginChangedException if its base is not the one it was made on
+     * @throws StoreFullException if there is no room for what the new base lacks
+     */
+    public static void rebase(Path image, Optional<Path> base, LongConsumer progress) throws IOException {
+        Rebase.run(image, base, progress);
+    }
+
+    /**
+     * Puts an image on another base, or on none, whatever they hold: for a base that was moved, or that is known to hold
+     * the right thing. The base that it had need not be there.
+     *
+     * @throws IOException as {@link #rebase}, as far as the new base and the image itself are concerned
+     */
+    public static void rebaseUnsafely(Path image, Optional<Path> base) throws IOException {
+        Rebase.runUnsafely(image, base);
     }
 
     /**
@@ -410,7 +474,7 @@ public final class Images {
      * @param file holds the lock; the owner's to close until {@link #openStore}
      * @param status of the file
      */
-    private record LockedImage(Path image, NativeFile file, FileStatus status, ExceptionStoreProvider plugin) {
+    record LockedImage(Path image, NativeFile file, FileStatus status, ExceptionStoreProvider plugin) {
         static LockedImage open(Path image, boolean readOnly) throws IOException {
             NativeFile file = openRegular(image, readOnly);
             try {
@@ -442,7 +506,7 @@ public final class Images {
         }
     }
 
-    private static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
+    static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
         requireRegular(image, file.status());
         ByteBuffer head = headOf(file);
         refuseQcow2(head, image);
@@ -493,7 +557,7 @@ public final class Images {
     }
 
     /** What lies behind a device that was created without a base. */
-    private static final class ZeroOrigin implements Origin {
+    static final class ZeroOrigin implements Origin {
         @Override
         public long sizeBytes() {
             return 0;

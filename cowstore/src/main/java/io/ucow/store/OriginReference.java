@@ -13,9 +13,16 @@ import java.nio.file.Path;
  * @param fingerprint SHA-256 of sampled content, see {@link BaseOrigin}, as 64 hexadecimal digits
  * @param isImage true for a layer: a ucow image, whose guest content the size and the fingerprint are of; false when the
  *     bytes of the file or block device are the base
+ * @param isChanging true once a commit into it was begun: of what identifies it only the kind and the least size hold
  */
 public record OriginReference(
-        String path, long sizeBytes, long modifiedSeconds, int modifiedNanos, String fingerprint, boolean isImage) {
+        String path,
+        long sizeBytes,
+        long modifiedSeconds,
+        int modifiedNanos,
+        String fingerprint,
+        boolean isImage,
+        boolean isChanging) {
     /** Length of the fingerprint in bytes. */
     public static final int FINGERPRINT_BYTES = 32;
 
@@ -24,6 +31,17 @@ public record OriginReference(
         if (fingerprint.length() != 2 * FINGERPRINT_BYTES) {
             throw new IllegalArgumentException("fingerprint " + fingerprint);
         }
+    }
+
+    /** A base that nobody changes. */
+    public OriginReference(
+            String path, long sizeBytes, long modifiedSeconds, int modifiedNanos, String fingerprint, boolean isImage) {
+        this(path, sizeBytes, modifiedSeconds, modifiedNanos, fingerprint, isImage, false);
+    }
+
+    /** The same base, which a commit is about to change. */
+    OriginReference changing() {
+        return new OriginReference(path, sizeBytes, modifiedSeconds, modifiedNanos, fingerprint, isImage, true);
     }
 
     /**

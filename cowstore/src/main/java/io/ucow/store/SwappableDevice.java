@@ -23,7 +23,9 @@ import java.util.function.Consumer;
 public final class SwappableDevice implements ImageDevice {
     private static final String LOST = "request to an image that could not be opened again";
 
-    private final Opener opener;
+    /** Guarded by this. */
+    private Opener opener;
+
     private final boolean readOnly;
     private final int granularityBytes;
     private final GracePeriod requests = new GracePeriod();
@@ -57,6 +59,12 @@ public final class SwappableDevice implements ImageDevice {
         T run() throws IOException;
     }
 
+    /** What is done to a device that nobody uses for a moment. */
+    interface Last {
+        /** Does it. */
+        void run() throws IOException;
+    }
+
     /**
      * Opens the device.
      *
@@ -76,6 +84,23 @@ public final class SwappableDevice implements ImageDevice {
      * @return what {@code work} returned
      */
     public synchronized <T> T whileClosed(Work<T> work) throws IOException {
+        return whileClosed(() -> {}, work);
+    }
+
+    /** Has the device opened by {@code other} from now on. Called by what {@link #whileClosed} runs. @return who did before */
+    synchronized Opener openBy(Opener other) {
+        Opener before = opener;
+        opener = other;
+        return before;
+    }
+
+    /**
+     * As the other.
+     *
+     * @param last is run before the device is closed, when no request is under way and none begins; if it throws, {@code
+     *     work} is not run
+     */
+    synchronized <T> T whileClosed(Last last, Work<T> work) throws IOException {
         looks.writeLock().lock();
         try {
             requireNotLost();
@@ -87,7 +112,7 @@ public final class SwappableDevice implements ImageDevice {
             gate = shut;
             try {
                 requests.await();
-                return closeAndReopen(work);
+                return closeAndReopen(last, work);
             } finally {
                 gate = null;
                 shut.countDown();
@@ -97,11 +122,15 @@ public final class SwappableDevice implements ImageDevice {
         }
     }
 
-    private <T> T closeAndReopen(Work<T> work) throws IOException {
+    private <T> T closeAndReopen(Last last, Work<T> work) throws IOException {
         lost = true;
         T result;
         try {
-            device.close();
+            try {
+                last.run();
+            } finally {
+                device.close();
+            }
             result = work.run();
         } catch (IOException | RuntimeException e) {
             try {

@@ -68,6 +68,7 @@ public final class Libc {
     private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
     private static final int MADV_NOHUGEPAGE = 15;
     private static final int F_OFD_SETLK = 37;
+    private static final int F_DUPFD_CLOEXEC = 1030;
     private static final short F_RDLCK = 0;
     private static final short F_WRLCK = 1;
     /** {@code struct flock} on 64-bit Linux: 0 s16 type, 2 s16 whence, 8 s64 start, 16 s64 len, 24 s32 pid. */
@@ -107,6 +108,8 @@ public final class Libc {
         int close(int fd);
 
         int fcntl(int fd, int command, @In ByteBuffer argument);
+
+        int fcntl(int fd, int command, long argument);
 
         int ioctl(int fd, long request, @In @Out ByteBuffer argument);
 
@@ -261,9 +264,12 @@ public final class Libc {
         return Statx.decode(status);
     }
 
-    static boolean tryLock(int fd, boolean exclusive, String name) throws NativeException {
+    /** @param length bytes to lock from {@code start} on; 0 for all that there will ever be */
+    static boolean tryLock(int fd, boolean exclusive, long start, long length, String name) throws NativeException {
         ByteBuffer lock = ByteBuffer.allocateDirect(FLOCK_SIZE).order(ByteOrder.nativeOrder());
         lock.putShort(0, exclusive ? F_WRLCK : F_RDLCK);
+        lock.putLong(8, start);
+        lock.putLong(16, length);
         if (CALLS.fcntl(fd, F_OFD_SETLK, lock) == 0) {
             return true;
         }
@@ -422,6 +428,11 @@ public final class Libc {
     /** {@code memfd_create}: an unnamed file in memory; {@code name} is for debugging. @return its descriptor */
     public static int memfdCreate(String name) throws NativeException {
         return check("memfd_create", CALLS.memfd_create(name, MFD_CLOEXEC));
+    }
+
+    /** {@code fcntl(F_DUPFD_CLOEXEC)}. @return a second descriptor of the same open file, for this process alone */
+    static int duplicate(int fd, String name) throws NativeException {
+        return check("fcntl(F_DUPFD_CLOEXEC) " + name, CALLS.fcntl(fd, F_DUPFD_CLOEXEC, 0));
     }
 
     /** {@code dup}. @return a second descriptor of the same open file, inherited by child processes */

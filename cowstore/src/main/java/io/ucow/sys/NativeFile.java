@@ -33,9 +33,16 @@ public final class NativeFile implements PositionalFile {
     }
 
     private NativeFile(String name, String path, int flags, int mode) throws NativeException {
+        this(
+                Libc.open(path, flags, mode),
+                name,
+                (flags & Libc.O_DIRECT) != 0 ? Integer.MAX_VALUE : MAX_BUFFERED_WRITE_BYTES);
+    }
+
+    private NativeFile(int fd, String name, int maxWriteBytes) {
         this.name = name;
-        this.fd = new AtomicInteger(Libc.open(path, flags, mode));
-        this.maxWriteBytes = (flags & Libc.O_DIRECT) != 0 ? Integer.MAX_VALUE : MAX_BUFFERED_WRITE_BYTES;
+        this.fd = new AtomicInteger(fd);
+        this.maxWriteBytes = maxWriteBytes;
     }
 
     /**
@@ -61,6 +68,11 @@ public final class NativeFile implements PositionalFile {
     /** Another descriptor of the same file, also when its name means another one by now. Flags as {@link #open}. */
     NativeFile reopen(int flags) throws NativeException {
         return new NativeFile(name, "/proc/self/fd/" + fd.get(), flags, 0);
+    }
+
+    /** Another descriptor of this very open file, locks included: they are held until the last one is closed. */
+    public NativeFile another() throws NativeException {
+        return new NativeFile(Libc.duplicate(fd.get(), name), name, maxWriteBytes);
     }
 
     /** The descriptor, owned by this object; for ioctls. */
@@ -197,7 +209,12 @@ public final class NativeFile implements PositionalFile {
     /** An open-file-description lock: unlike a POSIX lock it conflicts within one process, too, and NFS honours it. */
     @Override
     public boolean tryLock(boolean exclusive) throws IOException {
-        return Libc.tryLock(fd.get(), exclusive, name);
+        return Libc.tryLock(fd.get(), exclusive, 0, 0, name);
+    }
+
+    /** As {@link #tryLock}, of the byte at {@code offset} alone, which the file need not have. */
+    public boolean tryLockByte(boolean exclusive, long offset) throws IOException {
+        return Libc.tryLock(fd.get(), exclusive, offset, 1, name);
     }
 
     /** Closes the descriptor; a second call does nothing. */

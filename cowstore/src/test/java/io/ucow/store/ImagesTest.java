@@ -178,7 +178,8 @@ class ImagesTest {
         Files.move(base, directory.resolve("elsewhere.img"));
         assertThatThrownBy(() -> Images.open(image, false))
                 .isInstanceOf(OriginChangedException.class)
-                .hasMessage(base + ": base of " + image + " is missing; move it back to that place");
+                .hasMessage(base + ": base of " + image + " is missing; move it back to that place, or say where it is"
+                        + " now: ucow rebase --unsafe --base BASE " + image);
         assertThat(Files.readAllBytes(image)).isEqualTo(before);
         // What needs no base still works, and nothing is left open.
         assertThat(Images.info(image).base()).contains(base);

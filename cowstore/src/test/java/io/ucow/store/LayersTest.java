@@ -184,7 +184,8 @@ class LayersTest {
         Files.delete(layer);
         assertThatThrownBy(() -> Images.open(image, false))
                 .isInstanceOf(OriginChangedException.class)
-                .hasMessage(layer + ": base of " + image + " is missing; move it back to that place");
+                .hasMessage(layer + ": base of " + image + " is missing; move it back to that place, or say where it is"
+                        + " now: ucow rebase --unsafe --base BASE " + image);
         Files.write(layer, content);
         assertThatThrownBy(() -> Images.open(image, false))
                 .isInstanceOf(OriginChangedException.class)

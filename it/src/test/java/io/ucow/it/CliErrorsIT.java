@@ -166,6 +166,25 @@ class CliErrorsIT {
         mistake(CORRUPT, "torn.delta at 0x", "import", "torn.delta", "x.cow");
         mistakeOfKind("dir", "import", "dir", "x.cow");
         mistakeOfKind("dir", "import", "vm.delta", "dir");
+        mistake(USAGE, "IMAGE", "commit");
+        mistake(USAGE, "'other.cow'", "commit", "vm.cow", "other.cow");
+        mistake(NOT_FOUND, "no such image", "commit", "nowhere.cow");
+        mistake(UNSUPPORTED, "base: is not an image", "commit", "base");
+        mistake(UNSUPPORTED, "alone.cow: has no base", "commit", "alone.cow");
+        mistake(CORRUPT, "damaged.cow", "commit", "damaged.cow");
+        mistakeOfKind("dir", "commit", "dir");
+
+        mistake(USAGE, "--base BASE, or else --no-base", "rebase", "vm.cow");
+        mistake(USAGE, "--base BASE, or else --no-base", "rebase", "--no-base", "--base", "base", "vm.cow");
+        mistake(USAGE, "IMAGE", "rebase", "--no-base");
+        mistake(NOT_FOUND, "no such image", "rebase", "--no-base", "nowhere.cow");
+        mistake(NOT_FOUND, "nowhere: no such base", "rebase", "--base", "nowhere", "vm.cow");
+        mistake(NOT_FOUND, "nowhere: no such base", "rebase", "--unsafe", "--base", "nowhere", "vm.cow");
+        mistake(UNSUPPORTED, "is not an image", "rebase", "--no-base", "base");
+        mistake(UNSUPPORTED, "is a qcow2 image", "rebase", "--base", "image.qcow2", "vm.cow");
+        mistake(UNSUPPORTED, "vm.cow: cannot be behind itself", "rebase", "--base", "vm.cow", "vm.cow");
+        mistake(CORRUPT, "damaged.cow", "rebase", "--no-base", "damaged.cow");
+        mistakeOfKind("dir", "rebase", "--base", "dir", "vm.cow");
 
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");
@@ -242,6 +261,8 @@ class CliErrorsIT {
         mistake(BUSY, "mounted at " + mounted, "import", "vm.delta", "mounted.cow");
         mistake(BUSY, "and would shrink", "resize", "--shrink", "mounted.cow", "512K");
         mistake(BUSY, "and would shrink", "resize", device, "4K");
+        mistake(BUSY, "in use", "rebase", "--no-base", "attached.cow");
+        mistake(BUSY, "in use", "rebase", "--unsafe", "--base", "base", "mounted.cow");
         mistake(DIFF_IMPOSSIBLE, "in use", "diff", "base", "attached.cow");
         mistake(NOT_FOUND, "not attached, but mounted at " + mounted, "detach", "mounted.cow");
         mistake(NOT_FOUND, "no ucow mount there", "unmount", "attached.cow");
@@ -291,6 +312,7 @@ class CliErrorsIT {
         home.ucow("export", "vm.cow", "vm.delta").succeed();
         byte[] stream = Files.readAllBytes(home.path("vm.delta"));
         Files.write(home.path("torn.delta"), java.util.Arrays.copyOf(stream, stream.length - 1));
+        home.ucow("create", "--size", "1M", "alone.cow").succeed();
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")
                 .succeed();
         try (RandomAccessFile damaged =

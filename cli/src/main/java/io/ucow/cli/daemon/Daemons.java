@@ -16,6 +16,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -118,6 +119,17 @@ public final class Daemons {
         for (LoopDevice loop : LoopControl.find(path)) {
             loop.refreshCapacity();
         }
+    }
+
+    /**
+     * Has a daemon merge the image behind one of its files into its base, as {@link io.ucow.store.OnlineCommit}.
+     *
+     * @param progress told of how many further bytes of the device have been dealt with
+     */
+    public void commit(Found served, Path image, LongConsumer progress) throws IOException {
+        JsonObject request = Requests.of(Requests.COMMIT);
+        request.put("image", image.toString());
+        ask(run.awaitServed(served.daemon().id()), request, item -> progress.accept(item.getLong(Requests.BYTES)));
     }
 
     /** Passes the JSON of each extent of an image on. */

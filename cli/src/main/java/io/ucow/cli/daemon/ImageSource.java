@@ -73,7 +73,7 @@ final class ImageSource implements DeviceSource {
         Path image = file.images().get(0);
         SwappableDevice device = new SwappableDevice(() -> Images.open(image, options));
         Store store = new Store(file.name(), image, device, device::opened);
-        return new ServedDevice(file, device, options.cache(), () -> table(file, device), List.of(store));
+        return new ServedDevice(file, device, options, () -> table(file, device), List.of(store));
     }
 
     private static DeviceTable table(ServedFile file, SwappableDevice device) {

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 
 /**
@@ -19,6 +20,7 @@ import java.util.function.Consumer;
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
  *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
  *   grow   image=canonical size=bytes  done once requests are served by the device of that size
+ *   commit image=canonical    items: {"bytes":N} further bytes of the device dealt with; done once it is served empty
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -30,8 +32,14 @@ final class Requests implements ControlServer.Handler {
             TABLE = "table",
             SNAPSHOT = "snapshot",
             GROW = "grow",
+            COMMIT = "commit",
             RESTART = "restart",
             STOP = "stop";
+
+    static final String BYTES = "bytes";
+
+    /** Progress is told of in steps of so many bytes. */
+    private static final long TOLD_BYTES = 8 << 20;
 
     private final Daemon daemon;
 
@@ -56,6 +64,7 @@ final class Requests implements ControlServer.Handler {
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
             case SNAPSHOT -> result.put("layer", snapshot(request).toString());
             case GROW -> serving(imagePath(request)).grow(imagePath(request), request.getLong("size"));
+            case COMMIT -> commit(imagePath(request), items);
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
@@ -67,6 +76,22 @@ final class Requests implements ControlServer.Handler {
         Path image = imagePath(request);
         return serving(image)
                 .snapshot(image, Optional.ofNullable(request.getString("as")).map(Path::of));
+    }
+
+    private void commit(Path image, Consumer<JsonObject> items) throws IOException {
+        AtomicLong untold = new AtomicLong();
+        serving(image).commit(image, bytes -> {
+            if (untold.addAndGet(bytes) >= TOLD_BYTES) {
+                items.accept(bytesItem(untold.getAndSet(0)));
+            }
+        });
+        items.accept(bytesItem(untold.get()));
+    }
+
+    private static JsonObject bytesItem(long bytes) {
+        JsonObject item = new JsonObject();
+        item.put(BYTES, bytes);
+        return item;
     }
 
     private ImageDevice image(JsonObject request) throws IOException {

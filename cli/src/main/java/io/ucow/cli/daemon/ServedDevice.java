@@ -5,10 +5,11 @@ import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.RecordJson;
 import io.ucow.fuse.ImageFile;
 import io.ucow.store.BlockDevice;
-import io.ucow.store.CacheMode;
 import io.ucow.store.ImageDevice;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
+import io.ucow.store.OnlineCommit;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.TablePrinter;
@@ -19,7 +20,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
+import java.util.function.LongConsumer;
 import java.util.function.Supplier;
 
 /**
@@ -34,6 +38,12 @@ final class ServedDevice implements Closeable {
     private final Supplier<DeviceTable> table;
     private final List<Store> stores;
     private final ImageFile file;
+    private final OpenOptions options;
+    /** Held while the image is changed as a whole, and while it is closed. */
+    private final ReentrantLock change = new ReentrantLock();
+
+    private volatile boolean committing;
+    private volatile boolean closing;
 
     /**
      * One of the images behind a device.
@@ -47,15 +57,17 @@ final class ServedDevice implements Closeable {
 
     /**
      * @param device what to serve; this object's to close
-     * @param cache decides whether writes are flushed before they are acknowledged
+     * @param options how its images are opened; the cache mode decides whether writes are flushed before they are
+     *     acknowledged
      * @param table the device as targets, at the time
      */
     ServedDevice(
-            ServedFile file, BlockDevice device, CacheMode cache, Supplier<DeviceTable> table, List<Store> stores) {
+            ServedFile file, BlockDevice device, OpenOptions options, Supplier<DeviceTable> table, List<Store> stores) {
+        this.options = options;
         this.device = device;
         this.table = table;
         this.stores = List.copyOf(stores);
-        this.file = new ImageFile(file.name(), device, cache, attributes());
+        this.file = new ImageFile(file.name(), device, options.cache(), attributes());
     }
 
     /** The file, for a transport. */
@@ -77,7 +89,7 @@ final class ServedDevice implements Closeable {
      * @throws BusyException if the image is served read-only, or behind a device table
      */
     Path snapshot(Path image, Optional<Path> as) throws IOException {
-        return changeable(image, "take the snapshot").whileClosed(() -> Images.snapshot(image, as));
+        return whileClosed(image, "take the snapshot", () -> Images.snapshot(image, as));
     }
 
     /**
@@ -86,25 +98,66 @@ final class ServedDevice implements Closeable {
      * @throws BusyException if it would shrink, or the image is served read-only, or behind a device table
      */
     void grow(Path image, long sizeBytes) throws IOException {
-        SwappableDevice swappable = changeable(image, "resize it");
-        if (sizeBytes < swappable.sizeBytes()) {
+        long now = changeable(image, "resize it").sizeBytes();
+        if (sizeBytes < now) {
             throw new BusyException(image + ": is in use, and would shrink; unmount or detach it, then resize it");
         }
-        if (sizeBytes > swappable.sizeBytes()) {
-            swappable.whileClosed(() -> {
+        if (sizeBytes > now) {
+            whileClosed(image, "resize it", () -> {
                 Images.resize(image, sizeBytes, false);
                 return null;
             });
         }
     }
 
-    /** @param change what is to be done to {@code image}, for people */
-    private SwappableDevice changeable(Path image, String change) throws BusyException {
+    /** @param then what is to be done to {@code image}, for people */
+    private <T> T whileClosed(Path image, String then, SwappableDevice.Work<T> work) throws IOException {
+        SwappableDevice swappable = changeable(image, then);
+        if (committing) {
+            throw new BusyException(image + ": is being committed; " + then + " when that is done");
+        }
+        change.lock();
+        try {
+            return swappable.whileClosed(work);
+        } finally {
+            change.unlock();
+        }
+    }
+
+    /**
+     * Merges {@code image} into its base while it is served, as {@link OnlineCommit#run}.
+     *
+     * @param progress told of how many further bytes have been dealt with
+     * @throws BusyException if the image is served read-only, or behind a device table, or if it is closed meanwhile
+     */
+    void commit(Path image, LongConsumer progress) throws IOException {
+        SwappableDevice swappable = changeable(image, "commit it");
+        if (!change.tryLock()) {
+            throw new BusyException(image + ": is being committed, or frozen, by another command; wait for its end");
+        }
+        committing = true;
+        try {
+            OnlineCommit.run(swappable, image, options, bytes -> {
+                if (closing) {
+                    throw new CancellationException();
+                }
+                progress.accept(bytes);
+            });
+        } catch (CancellationException e) {
+            throw new BusyException(image
+                    + ": was unmounted in the middle of a commit; nothing is lost, run it again: ucow commit " + image);
+        } finally {
+            committing = false;
+            change.unlock();
+        }
+    }
+
+    private SwappableDevice changeable(Path image, String then) throws BusyException {
         if (!(device instanceof SwappableDevice swappable)) {
-            throw new BusyException(image + ": is served by a device table; unmount it, then " + change);
+            throw new BusyException(image + ": is served by a device table; unmount it, then " + then);
         }
         if (swappable.isReadOnly()) {
-            throw new BusyException(image + ": is served read-only; unmount or detach it, then " + change);
+            throw new BusyException(image + ": is served read-only; unmount or detach it, then " + then);
         }
         return swappable;
     }
@@ -165,6 +218,12 @@ final class ServedDevice implements Closeable {
 
     @Override
     public void close() throws IOException {
-        device.close();
+        closing = true;
+        change.lock();
+        try {
+            device.close();
+        } finally {
+            change.unlock();
+        }
     }
 }

@@ -69,7 +69,7 @@ final class TableSource implements DeviceSource {
             List<ServedDevice> devices = new ArrayList<>();
             for (ServedFile file : files) {
                 TableDevice device = opened.get(file.name());
-                devices.add(new ServedDevice(file, device, options.cache(), device::table, stores(device)));
+                devices.add(new ServedDevice(file, device, options, device::table, stores(device)));
             }
             return devices;
         } catch (IOException | RuntimeException e) {

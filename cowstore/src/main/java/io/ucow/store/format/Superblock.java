@@ -25,7 +25,8 @@ import java.util.UUID;
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
  * </pre>
  * The checksum is CRC32C of the block with its own field zero. Feature bits: docs/FORMAT.md; of the incompatible ones this
- * program knows {@link #BASE_IS_IMAGE} and {@link #MAX_SIZE}, and refuses any other; it keeps any compatible one.
+ * program knows {@link #BASE_IS_IMAGE}, {@link #MAX_SIZE} and {@link #BASE_IS_CHANGING}, and refuses any other; it keeps any
+ * compatible one.
  *
  * @param compatibleFeatures bits a program may ignore; kept as found
  * @param generation counts superblock writes, {@code >= 1}
@@ -66,7 +67,10 @@ public record Superblock(
     /** Incompatible feature: the origin is an image, and its guest content is what shows through. */
     public static final long BASE_IS_IMAGE = 1;
 
-    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE;
+    /** Incompatible feature: a commit has begun to change the origin, so that it is not as recorded any more. */
+    public static final long BASE_IS_CHANGING = 16;
+
+    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE | BASE_IS_CHANGING;
 
     private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
     private static final int VERSION_AT = 8,
@@ -152,7 +156,9 @@ public record Superblock(
     }
 
     private long incompatibleFeatures() {
-        return (origin != null && origin.isImage() ? BASE_IS_IMAGE : 0) | (maxBytes == 0 ? 0 : MAX_SIZE);
+        return (origin != null && origin.isImage() ? BASE_IS_IMAGE : 0)
+                | (maxBytes == 0 ? 0 : MAX_SIZE)
+                | (origin != null && origin.isChanging() ? BASE_IS_CHANGING : 0);
     }
 
     /** True when the block has the magic number and its checksum is right. */
@@ -227,8 +233,10 @@ public record Superblock(
     private static OriginReference origin(ByteBuffer block, int at, Fields f) throws CorruptStoreException {
         int length = (int) f.in("origin path length", block.getInt(at + PATH_LENGTH), 0, MAX_PATH_BYTES);
         boolean isImage = (block.getLong(at + INCOMPATIBLE) & BASE_IS_IMAGE) != 0;
+        boolean isChanging = (block.getLong(at + INCOMPATIBLE) & BASE_IS_CHANGING) != 0;
         if (length == 0) {
             f.in("base-is-image bit without an origin", isImage ? 1 : 0, 0, 0);
+            f.in("base-is-changing bit without an origin", isChanging ? 1 : 0, 0, 0);
             return null;
         }
         byte[] path = new byte[length];
@@ -242,11 +250,26 @@ public record Superblock(
                 block.getLong(at + MTIME_SEC),
                 (int) f.in("origin mtime nanoseconds", block.getInt(at + MTIME_NSEC), 0, 999_999_999),
                 HexFormat.of().formatHex(fingerprint),
-                isImage);
+                isImage,
+                isChanging);
     }
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */
     public Superblock advanced(long newRootPage, long newJournalHead, UUID newBootId) {
+        return next(newRootPage, newJournalHead, newBootId, origin);
+    }
+
+    /** The next generation with another origin, or null, and the same map. */
+    public Superblock on(OriginReference newOrigin) {
+        return next(rootPage, journalHead, bootId, newOrigin);
+    }
+
+    /** The next generation with another origin and no chunk altered, as a session of that boot. */
+    public Superblock emptiedOn(OriginReference newOrigin, UUID newBootId) {
+        return next(0, journalHead, newBootId, newOrigin);
+    }
+
+    private Superblock next(long newRootPage, long newJournalHead, UUID newBootId, OriginReference newOrigin) {
         return new Superblock(
                 compatibleFeatures,
                 generation + 1,
@@ -258,7 +281,7 @@ public record Superblock(
                 dataStart,
                 uuid,
                 newBootId,
-                origin,
+                newOrigin,
                 maxBytes);
     }
 

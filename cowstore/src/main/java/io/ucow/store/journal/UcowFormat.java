@@ -75,10 +75,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
     static void create(
             PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, long records, UUID uuid)
             throws IOException {
-        if (origin != null && origin.path().getBytes(StandardCharsets.UTF_8).length > Superblock.MAX_PATH_BYTES) {
-            throw new IOException(file.name() + ": the base's path is longer than " + Superblock.MAX_PATH_BYTES
-                    + " bytes; put the base nearer to the image");
-        }
+        requirePathFits(file, origin);
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
         requireRoom(file.name(), geometry, dataStart, maxBytes);
@@ -93,10 +90,22 @@ public final class UcowFormat implements ExceptionStoreProvider {
             }
         }
         file.truncate(dataStart);
+        write(file, first);
+    }
+
+    /** Writes a superblock over the one that does not count, durably. */
+    private static void write(PositionalFile file, Superblock superblock) throws IOException {
         ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        first.encode(block, MapPage.levels(geometry.chunkCount()));
-        file.write(block, first.offset());
+        superblock.encode(block, MapPage.levels(superblock.geometry().chunkCount()));
+        file.write(block, superblock.offset());
         file.sync();
+    }
+
+    private static void requirePathFits(PositionalFile file, OriginReference origin) throws IOException {
+        if (origin != null && origin.path().getBytes(StandardCharsets.UTF_8).length > Superblock.MAX_PATH_BYTES) {
+            throw new IOException(file.name() + ": the base's path is longer than " + Superblock.MAX_PATH_BYTES
+                    + " bytes; put the base nearer to the image");
+        }
     }
 
     /** @throws IllegalArgumentException if no chunk would fit beside journal and map */
@@ -111,6 +120,25 @@ public final class UcowFormat implements ExceptionStoreProvider {
     @Override
     public OriginReference origin(PositionalFile file, Path image) throws IOException {
         return Recovery.readSuperblock(file).origin();
+    }
+
+    /**
+     * Writes one superblock. One that forgets the map is of this boot, as if the store were open: what opens it next gives
+     * back all that was altered, whatever became of this process.
+     */
+    @Override
+    public void setOrigin(PositionalFile file, Path image, OriginReference origin, boolean emptied, UUID bootId)
+            throws IOException {
+        requirePathFits(file, origin);
+        Superblock now = Recovery.readSuperblock(file);
+        if (!now.bootId().equals(Superblock.CLEAN)) {
+            throw new StoreFullException(image + ": no space left to close it properly; make room, and try again");
+        }
+        if (now.generation() == Superblock.MAX_GENERATION) {
+            throw new CorruptStoreException(
+                    image + ": generation " + now.generation() + " is the last one there can be; nothing was changed");
+        }
+        write(file, emptied ? now.emptiedOn(origin, bootId) : now.on(origin));
     }
 
     @Override

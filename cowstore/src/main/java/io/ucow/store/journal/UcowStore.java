@@ -569,6 +569,9 @@ final class UcowStore implements ExceptionStore {
         if (now.maxBytes() != 0) {
             details.put("max size", Long.toString(now.maxBytes()));
         }
+        if (now.origin() != null && now.origin().isChanging()) {
+            details.put("commit", "not finished");
+        }
         return new ImageInfo(
                 image,
                 "ucow",

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LayoutTest {
     private static final String FINGERPRINT = "e0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
     private static final OriginReference ORIGIN =
-            new OriginReference("b\u00e4se.img", 0x7172737475767778L, -2, 0x0a9b9c9d, FINGERPRINT, true);
+            new OriginReference("b\u00e4se.img", 0x7172737475767778L, -2, 0x0a9b9c9d, FINGERPRINT, true, true);
     private static final Superblock SUPERBLOCK = new Superblock(
             0x0102030405060708L,
             0x1112131415161718L,
@@ -39,7 +39,7 @@ class LayoutTest {
     /** Everything up to the path but the checksum. */
     private static final String SUPERBLOCK_BYTES = """
             55434f5753544f52 01000000 ........
-            0300000000000000 0807060504030201
+            1300000000000000 0807060504030201
             0000000000000000 1817161514131211
             2625242322210000 14000000 03000000
             6353433323130300 3837363534333231
@@ -97,6 +97,21 @@ class LayoutTest {
         assertThat(next.bootId()).isEqualTo(Superblock.CLEAN);
         assertThat(next.origin()).isEqualTo(ORIGIN);
         assertThat(next.compatibleFeatures()).isEqualTo(SUPERBLOCK.compatibleFeatures());
+    }
+
+    @Test
+    void nextGenerationMayBeOnAnotherOrigin() {
+        Superblock next = SUPERBLOCK.on(null);
+        assertThat(next.origin()).isNull();
+        assertThat(next.generation()).isEqualTo(SUPERBLOCK.generation() + 1);
+        assertThat(next.rootPage()).isEqualTo(SUPERBLOCK.rootPage());
+        assertThat(next.journalHead()).isEqualTo(SUPERBLOCK.journalHead());
+        assertThat(next.bootId()).isEqualTo(SUPERBLOCK.bootId());
+        Superblock empty = SUPERBLOCK.emptiedOn(ORIGIN, Superblock.CLEAN);
+        assertThat(empty.origin()).isEqualTo(ORIGIN);
+        assertThat(empty.generation()).isEqualTo(SUPERBLOCK.generation() + 1);
+        assertThat(empty.rootPage()).isZero();
+        assertThat(empty.bootId()).isEqualTo(Superblock.CLEAN);
     }
 
     @ParameterizedTest

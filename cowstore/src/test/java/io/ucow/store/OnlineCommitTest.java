@@ -1,0 +1,153 @@
+package io.ucow.store;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Commits of an image that guests write to. */
+@Timeout(value = 90, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class OnlineCommitTest {
+    private static final int WRITERS = 3;
+    /** Of each writer, side by side with the others' in the same chunks. */
+    private static final int PIECE = 5000;
+
+    private static final int PIECES = 400;
+    private static final int BYTES = WRITERS * PIECE * PIECES;
+    private static final int COMMITS = 4;
+    private static final OpenOptions OPTIONS = OpenOptions.of(false);
+
+    @TempDir
+    Path directory;
+
+    private Path base;
+    private Path image;
+    private final byte[] model = new byte[BYTES];
+
+    @BeforeEach
+    void makeBase() throws IOException {
+        base = directory.resolve("base.img");
+        image = directory.resolve("vm.cow");
+    }
+
+    private void create(boolean onLayer, int chunkBytes) throws IOException {
+        new Random(1).nextBytes(model);
+        Files.write(base, model);
+        Path below = base;
+        if (onLayer) {
+            below = directory.resolve("layer.cow");
+            Images.create(new CreateOptions(below, Optional.of(base), OptionalLong.of(BYTES), 8192, "ucow"));
+        }
+        Images.create(new CreateOptions(image, Optional.of(below), OptionalLong.of(BYTES), chunkBytes, "ucow"));
+    }
+
+    /** Writes, discards and reads back in its pieces until it is told to stop. */
+    private void guest(SwappableDevice device, int id, AtomicBoolean stop) throws IOException {
+        Random random = new Random(id);
+        while (!stop.get()) {
+            int at = (random.nextInt(PIECES) * WRITERS + id) * PIECE;
+            byte[] data = new byte[random.nextInt(PIECE) + 1];
+            int kind = random.nextInt(6);
+            if (kind == 0) {
+                assertThat(TestDevices.read(device, at, PIECE)).isEqualTo(Arrays.copyOfRange(model, at, at + PIECE));
+                continue;
+            }
+            if (kind == 1) {
+                device.discard(at, data.length);
+            } else {
+                random.nextBytes(data);
+                device.write(at, TestDevices.direct(data, 0, data.length));
+            }
+            System.arraycopy(data, 0, model, at, data.length);
+        }
+    }
+
+    @ParameterizedTest(name = "on a layer: {0}, chunks of {1}")
+    @CsvSource({"false, 4096", "false, 65536", "true, 4096", "true, 65536"})
+    void guestsGoOnAndNothingIsLost(boolean onLayer, int chunkBytes) throws Exception {
+        create(onLayer, chunkBytes);
+        AtomicBoolean stop = new AtomicBoolean();
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, OPTIONS))) {
+            List<Crew.Member> guests = new ArrayList<>();
+            for (int i = 0; i < WRITERS; i++) {
+                int id = i;
+                guests.add(Crew.start(() -> guest(device, id, stop)));
+            }
+            try {
+                for (int i = 0; i < COMMITS; i++) {
+                    long[] told = {0};
+                    OnlineCommit.run(device, image, OPTIONS, bytes -> {
+                        synchronized (told) {
+                            told[0] += bytes;
+                        }
+                    });
+                    assertThat(told[0]).isEqualTo(BYTES);
+                    assertThatThrownBy(() -> OnlineCommit.run(device, image, OPTIONS, bytes -> {
+                                throw new IllegalStateException("planted");
+                            }))
+                            .hasMessage("planted");
+                }
+            } finally {
+                stop.set(true);
+                for (Crew.Member guest : guests) {
+                    guest.join();
+                }
+            }
+            assertThat(TestDevices.read(device, 0, BYTES)).isEqualTo(model);
+            OnlineCommit.run(device, image, OPTIONS, bytes -> {});
+            assertThat(device.info().alteredChunks()).isZero();
+            assertThat(TestDevices.read(device, 0, BYTES)).isEqualTo(model);
+        }
+        assertThat(Images.check(image).isSound()).isTrue();
+        try (Origin below = Images.openContent(onLayer ? directory.resolve("layer.cow") : base);
+                Origin top = Images.openContent(image)) {
+            assertThat(DeviceDiff.compare(below, top, (offset, length) -> {}, bytes -> {}))
+                    .isFalse();
+        }
+    }
+
+    @Test
+    void imageWithNothingInItIsLeftAlone() throws Exception {
+        create(false, 4096);
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, OPTIONS))) {
+            long[] told = {0};
+            OnlineCommit.run(device, image, OPTIONS, bytes -> told[0] += bytes);
+            assertThat(told[0]).isEqualTo(BYTES);
+        }
+        assertThat(Files.readAllBytes(base)).isEqualTo(model);
+    }
+
+    /** The disk goes on where there is nothing that it could be committed to. */
+    @Test
+    void whatCannotBeCommittedIsServedOn() throws Exception {
+        create(false, 4096);
+        Path other = directory.resolve("other.cow");
+        Images.create(new CreateOptions(other, Optional.of(base), OptionalLong.of(BYTES), 4096, "ucow"));
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, OPTIONS));
+                CowDevice user = Images.open(other, true)) {
+            device.write(0, TestDevices.direct(new byte[] {1}, 0, 1));
+            assertThatThrownBy(() -> OnlineCommit.run(device, image, OPTIONS, bytes -> {}))
+                    .isInstanceOf(StoreInUseException.class)
+                    .hasMessageContaining("is the base of an image that is in use");
+            assertThat(TestDevices.read(device, 0, 1)).containsExactly(1);
+            assertThat(TestDevices.read(user, 0, 1)).containsExactly(model[0]);
+            assertThat(device.info().details()).doesNotContainKey("commit");
+        }
+        assertThat(Files.readAllBytes(base)).isEqualTo(model);
+    }
+}

@@ -1,0 +1,19 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.Geometry;
+import io.ucow.store.OriginReference;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.util.UUID;
+
+/** Stores with the smallest journal, for tests that copy them time and again. */
+public final class SmallStore {
+    private static final long RECORDS = 64;
+
+    private SmallStore() {}
+
+    /** As {@link UcowFormat#create}. */
+    public static void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
+        UcowFormat.create(file, geometry, origin, RECORDS, UUID.randomUUID());
+    }
+}
