@@ -81,7 +81,10 @@ class DeltaTest {
                 change();
             }
             if (random.nextInt(3) == 0) {
-                snapshot(); // one that is not exported by itself
+                snapshot(); // one that is not exported by itself, and may be smaller than what is below it and on it
+                if (random.nextBoolean()) {
+                    resize(1 + random.nextInt(BYTES * 2));
+                }
                 change();
             }
             Path next = snapshot();
