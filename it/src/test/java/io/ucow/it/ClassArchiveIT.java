@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -20,6 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
  * The archive of loaded classes that the build makes with {@code class-archive}: used when it fits, and of no harm when it
  * does not. What is built is copied, and the copy spoilt.
  */
+@Tag("once")
 class ClassArchiveIT {
     private static final Path PROJECT = Ucow.BIN.toAbsolutePath().getParent().getParent();
     private static final String JAVA_HOME = System.getProperty("java.home");

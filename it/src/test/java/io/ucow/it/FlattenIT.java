@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -97,6 +98,7 @@ class FlattenIT {
     }
 
     @Test
+    @Tag("once")
     void killLeavesNoFileAndTheNextRunTidiesUp() throws Exception {
         Path endless = endless();
         Path image = home.create("vm.cow", home.randomFile("base", 8, 1));
@@ -116,6 +118,7 @@ class FlattenIT {
     }
 
     @ParameterizedTest
+    @Tag("once")
     @CsvSource({"INT, 2", "TERM, 15"})
     void signalLeavesNothing(String signal, int number) throws Exception {
         Path endless = endless();
@@ -140,6 +143,7 @@ class FlattenIT {
     }
 
     @ParameterizedTest
+    @Tag("once")
     @ValueSource(strings = {"raw", "ucow"})
     void fullDiskLeavesNothing(String format) throws Exception {
         Path image = home.create("vm.cow", home.randomFile("base", 64, 1));

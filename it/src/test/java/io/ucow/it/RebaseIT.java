@@ -8,11 +8,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** {@code rebase}: the disk holds the same on another base, whatever ends the command. */
+@Tag("once")
 @Timeout(120)
 class RebaseIT {
     private static final int BASE_CHANGED = 15;
