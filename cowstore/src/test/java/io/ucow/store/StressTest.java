@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /**
  * Many threads at first writes, rewrites, discards and flushes of the same chunks. Every sector belongs to one thread,
  * which knows what it must hold at any time; the chunks are everybody's. Some rounds run on a disk that is nearly full,
- * some detect the zeros among what is written.
+ * some detect the zeros among what is written, and in some chunks move all the time and the file's end is cut off.
  */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class StressTest {
@@ -57,6 +57,10 @@ class StressTest {
                     Random random = new Random(seed + round * 100L + t);
                     crew.add(Crew.start(() -> guest(device, stamps, id, threads, random, until)));
                 }
+                if (round % 2 == 1) {
+                    Random random = new Random(seed + round * 100L + threads);
+                    crew.add(Crew.start(() -> moveChunks(device, random, until)));
+                }
                 for (Crew.Member member : crew) {
                     member.join();
                 }
@@ -75,6 +79,21 @@ class StressTest {
         StoreContext context = new StoreContext(false, boot, readers, background);
         return new CowDevice(
                 format.open(disk, Path.of("x.cow"), context), TestDevices.origin(base), readers, detectZeroes);
+    }
+
+    private void moveChunks(CowDevice device, Random random, long until) throws IOException {
+        while (System.nanoTime() < until) {
+            try {
+                if (random.nextInt(16) == 0) {
+                    TestDevices.compact(device);
+                } else {
+                    moved += TestDevices.move(device, random.longs(6, 0, CHUNKS).toArray());
+                }
+            } catch (IOException e) {
+                assertThat(Errno.of(e)).as(e.toString()).isEqualTo(Errno.ENOSPC);
+            }
+        }
+        assertThat(moved).isPositive();
     }
 
     private static void guest(CowDevice device, long[] stamps, int id, int threads, Random random, long until)
