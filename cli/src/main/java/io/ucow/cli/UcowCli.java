@@ -34,6 +34,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             FlattenCommand.class,
             DiffCommand.class,
             SnapshotCommand.class,
+            CompactCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,

@@ -123,6 +123,13 @@ class CliErrorsIT {
         mistake(CORRUPT, "damaged.cow", "snapshot", "damaged.cow");
         mistakeOfKind("dir", "snapshot", "dir");
 
+        mistake(USAGE, "IMAGE", "compact");
+        mistake(USAGE, "'other.cow'", "compact", "vm.cow", "other.cow");
+        mistake(NOT_FOUND, "no such image", "compact", "nowhere.cow");
+        mistake(UNSUPPORTED, "is not an image", "compact", "base");
+        mistake(CORRUPT, "damaged.cow", "compact", "damaged.cow");
+        mistakeOfKind("dir", "compact", "dir");
+
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "nowhere.cow");

@@ -3,6 +3,7 @@ package io.ucow.cli.daemon;
 import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.ImageJson;
 import io.ucow.cli.text.LineSink;
+import io.ucow.cli.text.RecordJson;
 import io.ucow.store.ImageDevice;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -18,6 +19,7 @@ import java.util.function.Consumer;
  *   map    image=canonical    items: {@link ImageJson} of each extent, in order
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
  *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
+ *   compact   image=canonical  items: {"movedBytes":N,"totalBytes":N} as it goes on; done: {@code CompactReport}
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -28,6 +30,7 @@ final class Requests implements ControlServer.Handler {
             MAP = "map",
             TABLE = "table",
             SNAPSHOT = "snapshot",
+            COMPACT = "compact",
             RESTART = "restart",
             STOP = "stop";
 
@@ -53,6 +56,7 @@ final class Requests implements ControlServer.Handler {
             case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
             case SNAPSHOT -> result.put("layer", snapshot(request).toString());
+            case COMPACT -> result = compact(request, items);
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
@@ -64,6 +68,18 @@ final class Requests implements ControlServer.Handler {
         Path image = imagePath(request);
         return serving(image)
                 .snapshot(image, Optional.ofNullable(request.getString("as")).map(Path::of));
+    }
+
+    private JsonObject compact(JsonObject request, Consumer<JsonObject> items) throws IOException {
+        Path image = imagePath(request);
+        return RecordJson.of(serving(image).compact(image, (moved, total) -> items.accept(progressItem(moved, total))));
+    }
+
+    private static JsonObject progressItem(long movedBytes, long totalBytes) {
+        JsonObject item = new JsonObject();
+        item.put("movedBytes", movedBytes);
+        item.put("totalBytes", totalBytes);
+        return item;
     }
 
     private ImageDevice image(JsonObject request) throws IOException {

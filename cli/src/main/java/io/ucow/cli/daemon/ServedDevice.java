@@ -6,12 +6,15 @@ import io.ucow.cli.text.RecordJson;
 import io.ucow.fuse.ImageFile;
 import io.ucow.store.BlockDevice;
 import io.ucow.store.CacheMode;
+import io.ucow.store.CompactReport;
+import io.ucow.store.Compaction;
 import io.ucow.store.ImageDevice;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
 import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.TablePrinter;
+import io.ucow.sys.Libc;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,6 +24,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One open device of a daemon, the file that shows it, and the images behind it.
@@ -28,6 +33,7 @@ import java.util.function.Supplier;
  * <p>Threading: any thread, until {@link #close}.
  */
 final class ServedDevice implements Closeable {
+    private static final Logger LOG = LoggerFactory.getLogger(ServedDevice.class);
     private static final String ATTRIBUTE_PREFIX = "user.ucow.";
 
     private final BlockDevice device;
@@ -77,13 +83,32 @@ final class ServedDevice implements Closeable {
      * @throws BusyException if the image is served read-only, or behind a device table
      */
     Path snapshot(Path image, Optional<Path> as) throws IOException {
+        return changeable(image, "take the snapshot").whileClosed(() -> Images.snapshot(image, as));
+    }
+
+    /**
+     * Makes {@code image} shorter while it is served, as {@link Images#compact}.
+     *
+     * @throws BusyException if the image is served read-only, or behind a device table
+     */
+    CompactReport compact(Path image, Compaction.Listener listener) throws IOException {
+        SwappableDevice compacted = changeable(image, "compact it");
+        // Requests wait for chunks that this thread moves, so it must not wait for memory that only they can make free.
+        int r = Libc.setIoFlusher();
+        if (r < 0) {
+            LOG.debug("PR_SET_IO_FLUSHER refused errno={}", -r);
+        }
+        return compacted.compact(listener);
+    }
+
+    private SwappableDevice changeable(Path image, String then) throws BusyException {
         if (!(device instanceof SwappableDevice swappable)) {
-            throw new BusyException(image + ": is served by a device table; unmount it, then take the snapshot");
+            throw new BusyException(image + ": is served by a device table; unmount it, then " + then);
         }
         if (swappable.isReadOnly()) {
-            throw new BusyException(image + ": is served read-only; unmount or detach it, then take the snapshot");
+            throw new BusyException(image + ": is served read-only; unmount or detach it, then " + then);
         }
-        return swappable.whileClosed(() -> Images.snapshot(image, as));
+        return swappable;
     }
 
     /** Writes the device's current table: altered runs as {@code linear}. */
