@@ -60,6 +60,14 @@ final class Progress implements LongConsumer, AutoCloseable {
         }
     }
 
+    /** So many bytes of so many, both in all, are done. */
+    void reach(long doneBytes, long totalBytes) {
+        if (bar != null) {
+            bar.maxHint(totalBytes);
+            bar.stepTo(doneBytes);
+        }
+    }
+
     @Override
     public void close() {
         if (bar != null) {

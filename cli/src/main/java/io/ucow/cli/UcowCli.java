@@ -40,6 +40,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
             ImportCommand.class,
             CommitCommand.class,
             RebaseCommand.class,
+            CompactCommand.class,
             RestartCommand.class,
             PluginsCommand.class,
             DaemonCommand.class,

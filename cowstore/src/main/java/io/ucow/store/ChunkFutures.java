@@ -12,7 +12,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * <p>Futures are kept in hashed buckets, each a short list under a lock of its own that is held for a few instructions;
  * chunks that share a bucket do not wait for each other's copy, only a waiter may be woken for nothing.
  *
- * <p>Threading: a thread that holds several futures must have claimed them in ascending order of chunk.
+ * <p>Threading: a thread that waits for a future while it holds others must hold those of lower chunks only.
  */
 final class ChunkFutures {
     private static final int BUCKETS = 256;
@@ -27,6 +27,11 @@ final class ChunkFutures {
     /** Becomes the one who may change {@code chunk}'s mapping, waiting for whoever is. */
     void claim(long chunk) {
         bucket(chunk).claim(chunk, waits);
+    }
+
+    /** As {@link #claim}, but without waiting, in any order of chunks. @return false when somebody holds the future */
+    boolean tryClaim(long chunk) {
+        return bucket(chunk).tryClaim(chunk);
     }
 
     /** Completes the future of {@code chunk} and wakes those who wait for it. */
@@ -61,13 +66,30 @@ final class ChunkFutures {
                         completed.awaitUninterruptibly();
                     } while (indexOf(chunk) >= 0);
                 }
-                if (size == claimed.length) {
-                    claimed = Arrays.copyOf(claimed, size * 2);
-                }
-                claimed[size++] = chunk;
+                add(chunk);
             } finally {
                 lock.unlock();
             }
+        }
+
+        boolean tryClaim(long chunk) {
+            lock.lock();
+            try {
+                boolean free = indexOf(chunk) < 0;
+                if (free) {
+                    add(chunk);
+                }
+                return free;
+            } finally {
+                lock.unlock();
+            }
+        }
+
+        private void add(long chunk) {
+            if (size == claimed.length) {
+                claimed = Arrays.copyOf(claimed, size * 2);
+            }
+            claimed[size++] = chunk;
         }
 
         void complete(long chunk) {

@@ -88,7 +88,7 @@ public final class CowDevice implements ImageDevice {
                 long chunk = geometry.chunkOf(guestOffset);
                 int within = geometry.offsetInChunk(guestOffset);
                 long entry = store.lookup(chunk);
-                int n = runLength(chunk, entry, within, dst.remaining());
+                int n = runLength(chunk, entry, within, dst.remaining(), false);
                 dst.limit(dst.position() + n);
                 if (RemapEntry.isOrigin(entry) || isMissing(entry, within)) {
                     origin.read(dst, guestOffset);
@@ -188,18 +188,19 @@ public final class CowDevice implements ImageDevice {
     /**
      * Writes the run of altered chunks that starts at {@code guestOffset} in place.
      *
-     * @return bytes written; 0 when the first chunk has no slot, or one that lacks a block which the write touches
+     * @return bytes written; 0 when the first chunk has no slot, or one that lacks a block which the write touches, or is
+     *     about to move
      */
     private int overwrite(long guestOffset, ByteBuffer src) throws IOException {
         int ticket = readers.enter();
         try {
             long chunk = geometry.chunkOf(guestOffset);
-            long entry = store.lookup(chunk);
+            long entry = store.lookupToWrite(chunk);
             int within = geometry.offsetInChunk(guestOffset);
             if (!holds(entry, within, Math.min(src.remaining(), geometry.chunkSize() - within))) {
                 return 0;
             }
-            int n = runLength(chunk, entry, within, src.remaining());
+            int n = runLength(chunk, entry, within, src.remaining(), true);
             int end = src.limit();
             src.limit(src.position() + n);
             try {
@@ -225,14 +226,15 @@ public final class CowDevice implements ImageDevice {
     }
 
     /** Bytes from {@code within} in {@code chunk}, at most {@code wanted}, that one I/O can serve. */
-    private int runLength(long chunk, long entry, int within, int wanted) throws IOException {
+    private int runLength(long chunk, long entry, int within, int wanted, boolean toWrite) throws IOException {
         if (RemapEntry.isPartial(entry)) {
             return Math.min(blocks.runEnd(RemapEntry.missing(entry), within) - within, wanted);
         }
         int n = geometry.chunkSize() - within;
         long previous = entry;
         while (n < wanted) {
-            long next = store.lookup(++chunk);
+            chunk++;
+            long next = toWrite ? store.lookupToWrite(chunk) : store.lookup(chunk);
             if (!RemapEntry.continues(previous, next)) {
                 return n;
             }
@@ -523,7 +525,7 @@ public final class CowDevice implements ImageDevice {
         int n = (int) Math.min(wanted, geometry.chunkSize() - within);
         int ticket = readers.enter();
         try {
-            long entry = store.lookup(chunk);
+            long entry = store.lookupToWrite(chunk);
             if (readsAsZero(chunk, entry)) {
                 return n;
             }
@@ -573,6 +575,60 @@ public final class CowDevice implements ImageDevice {
     private long runEnd(long chunk, long entry) throws IOException {
         long next = RemapEntry.isOrigin(entry) ? Math.max(chunk + 1, store.nextPresent(chunk)) : chunk + 1;
         return Math.min(sizeBytes(), geometry.startOf(next));
+    }
+
+    /**
+     * Moves chunks to other places while the device is in use. Chunks that somebody is changing are passed over; of the
+     * others, writers and discards wait until their chunk is moved, reads do not.
+     *
+     * @param chunks their numbers, the first {@code count} of the array, in any order
+     * @return how many were moved
+     * @throws IOException what {@code mover} threw; chunks not moved by then stay where they are
+     */
+    public int relocate(long[] chunks, int count, ChunkMover mover) throws IOException {
+        requireWritable();
+        FrozenChunks frozen = new FrozenChunks(store, futures, count);
+        try {
+            for (int i = 0; i < count; i++) {
+                frozen.tryAdd(Objects.checkIndex(chunks[i], geometry.chunkCount()), mover);
+            }
+            if (frozen.size() > 0) {
+                // Who looked a chunk up before it was frozen may still be writing to it.
+                readers.await();
+                mover.move(frozen);
+            }
+            return frozen.moved();
+        } finally {
+            frozen.thaw();
+        }
+    }
+
+    /** What moves chunks that are in slot {@code from} or a later one to free slots before {@code below}. */
+    SlotMover slotMover(long from, long below) {
+        return new SlotMover(store, blocks, from, below);
+    }
+
+    /**
+     * What makes the image's file shorter, to be done step by step while the device is open.
+     *
+     * @throws UnsupportedFormatException if chunks of the image's format stay where they are
+     */
+    Compaction compaction() throws IOException {
+        requireWritable();
+        if (store instanceof CompactableStore compactable) {
+            return new Compaction(this, compactable);
+        }
+        throw new UnsupportedFormatException(
+                store.info().image() + ": images of format '" + store.info().format() + "' cannot be compacted");
+    }
+
+    /** Makes the image's file shorter. Throws as {@link #compaction}. */
+    CompactReport compact(Compaction.Listener listener) throws IOException {
+        Compaction compaction = compaction();
+        while (compaction.step()) {
+            listener.progress(compaction.movedBytes(), compaction.totalBytes());
+        }
+        return compaction.report();
     }
 
     @Override

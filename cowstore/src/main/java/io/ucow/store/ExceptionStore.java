@@ -41,6 +41,27 @@ public interface ExceptionStore extends Closeable {
     long lookup(long chunk) throws IOException;
 
     /**
+     * As {@link #lookup}, for who is about to write in place: while the chunk is frozen, an entry for which {@link
+     * RemapEntry#isSlot} does not hold. Whoever gets that comes to the chunk's future.
+     */
+    default long lookupToWrite(long chunk) throws IOException {
+        return lookup(chunk);
+    }
+
+    /**
+     * Keeps writers that come from now on from writing an altered chunk in place, until {@link #thaw} or a commit. The
+     * caller holds the chunk's future. Formats whose chunks never move need not support it.
+     */
+    default void freeze(long chunk) {
+        throw new UnsupportedOperationException("chunks of this format stay where they are");
+    }
+
+    /** Ends what {@link #freeze} began, the mapping unchanged. */
+    default void thaw(long chunk) {
+        throw new UnsupportedOperationException("chunks of this format stay where they are");
+    }
+
+    /**
      * The first chunk at or after {@code chunk} whose entry may differ from ORIGIN, or the chunk count.
      * For walking a large map; exactness is up to the store.
      */

@@ -413,6 +413,28 @@ public final class Images {
         }
     }
 
+    /**
+     * Makes an image's file as short as what it holds allows. When this fails, or the machine does, the image holds what it
+     * held.
+     *
+     * @throws UnsupportedFormatException if images of its format cannot be compacted
+     * @throws IOException as {@link #open(Path, OpenOptions)}
+     */
+    public static CompactReport compact(Path image, Compaction.Listener listener) throws IOException {
+        CompactReport report;
+        try (CowDevice device = open(image, false)) {
+            report = device.compact(listener);
+        }
+        // Closing it gives back a little more.
+        FileStatus now = Libc.statx(image);
+        return new CompactReport(
+                report.movedBytes(),
+                report.sizeBefore(),
+                now.sizeBytes(),
+                report.allocatedBefore(),
+                now.allocatedBytes());
+    }
+
     private static Path copyMetadata(Path image, MetadataCopy.Writer content) throws IOException {
         int n = 1;
         while (Files.exists(copyName(image, n), LinkOption.NOFOLLOW_LINKS)) {

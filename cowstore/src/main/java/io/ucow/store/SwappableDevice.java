@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
 
@@ -17,8 +18,8 @@ import java.util.function.Consumer;
  * those under way have ended, and opens the gate again when there is a device: without it, a request costs two atomic
  * increments and a volatile load.
  *
- * <p>Threading: as {@link BlockDevice}; {@link #whileClosed} and {@link #close} exclude one another. A request allocates
- * nothing.
+ * <p>Threading: as {@link BlockDevice}; {@link #whileClosed} and {@link #close} exclude one another, and steps of {@link
+ * #compact}. A request allocates nothing.
  */
 public final class SwappableDevice implements ImageDevice {
     private static final String LOST = "request to an image that could not be opened again";
@@ -34,6 +35,8 @@ public final class SwappableDevice implements ImageDevice {
      * a look may take as long as somebody takes to read the answer.
      */
     private final ReadWriteLock looks = new ReentrantReadWriteLock();
+    /** Held during a step of a compaction, and while the image is closed; fair, so that neither waits for long. */
+    private final ReentrantLock steps = new ReentrantLock(true);
     /** Shut while not null; counted down when it opens. */
     private volatile CountDownLatch gate;
     /** Written while the gate is shut. */
@@ -44,7 +47,7 @@ public final class SwappableDevice implements ImageDevice {
     private volatile ImageInfo opened;
     /** True when nothing could be opened again; requests fail then. Written while the gate is shut. */
     private volatile boolean lost;
-    /** Guarded by this. */
+    /** Written holding both this and {@link #steps}. */
     private boolean closed;
 
     /** Opens the image that is to be served now. */
@@ -103,11 +106,9 @@ public final class SwappableDevice implements ImageDevice {
     synchronized <T> T whileClosed(Last last, Work<T> work) throws IOException {
         looks.writeLock().lock();
         try {
-            requireNotLost();
-            if (closed) {
-                throw new NativeException("change of an image that is closed", Errno.EIO);
-            }
+            requireOpen();
             device.flush(); // most of what closing has to write, while requests still run
+            steps.lock();
             CountDownLatch shut = new CountDownLatch(1);
             gate = shut;
             try {
@@ -116,9 +117,44 @@ public final class SwappableDevice implements ImageDevice {
             } finally {
                 gate = null;
                 shut.countDown();
+                steps.unlock();
             }
         } finally {
             looks.writeLock().unlock();
+        }
+    }
+
+    /**
+     * Makes the image's file shorter while requests come. If the image is closed and opened again meanwhile, what is open
+     * then is compacted.
+     *
+     * @throws UnsupportedFormatException if chunks of the image's format stay where they are
+     */
+    public CompactReport compact(Compaction.Listener listener) throws IOException {
+        CowDevice compacted = null;
+        Compaction compaction = null;
+        while (true) {
+            steps.lock();
+            try {
+                requireOpen();
+                if (compacted != device) {
+                    compacted = device;
+                    compaction = compacted.compaction();
+                }
+                if (!compaction.step()) {
+                    return compaction.report();
+                }
+            } finally {
+                steps.unlock();
+            }
+            listener.progress(compaction.movedBytes(), compaction.totalBytes());
+        }
+    }
+
+    private void requireOpen() throws NativeException {
+        requireNotLost();
+        if (closed) {
+            throw new NativeException("change of an image that is closed", Errno.EIO);
         }
     }
 
@@ -325,7 +361,12 @@ public final class SwappableDevice implements ImageDevice {
 
     @Override
     public synchronized void close() throws IOException {
-        closed = true;
-        device.close();
+        steps.lock();
+        try {
+            closed = true;
+            device.close();
+        } finally {
+            steps.unlock();
+        }
     }
 }

@@ -30,6 +30,20 @@ class ChunkFuturesTest {
     }
 
     @Test
+    void tryingDoesNotWait() throws Exception {
+        futures.claim(5);
+        assertThat(futures.tryClaim(5)).isFalse();
+        assertThat(futures.tryClaim(4)).isTrue();
+        Crew.Member other = Crew.start(() -> futures.claim(4));
+        Crew.awaitTrue(() -> futures.waits() == 1);
+        futures.complete(4);
+        other.join();
+        assertThat(futures.tryClaim(4)).isFalse();
+        futures.complete(5);
+        assertThat(futures.tryClaim(5)).isTrue();
+    }
+
+    @Test
     void manyClaimsOfOneThreadGrowTheBucketsAndDisturbNobody() {
         // More than buckets times their first capacity.
         for (long chunk = 0; chunk < 5000; chunk++) {

@@ -20,11 +20,19 @@ public final class FaultFile implements PositionalFile {
     /** The unit that a disk writes whole or not at all. */
     public static final int SECTOR = 512;
 
-    /** One recorded call; a hole is zeros, a sync has no data. */
+    /** One recorded call; a hole is zeros, a sync has no data, nor has a cut, which makes the file end at its offset. */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    public record Event(long offset, byte[] data, boolean isSync) {
+    public record Event(long offset, byte[] data, boolean isSync, boolean isCut) {
+        /** A write or a sync. */
+        public Event(long offset, byte[] data, boolean isSync) {
+            this(offset, data, isSync, false);
+        }
+
         @Override
         public String toString() {
+            if (isCut) {
+                return "cut at 0x" + Long.toHexString(offset);
+            }
             return isSync ? "sync" : "write of " + data.length + " at 0x" + Long.toHexString(offset);
         }
     }
@@ -78,14 +86,15 @@ public final class FaultFile implements PositionalFile {
     public synchronized byte[] killedAt(int cut) {
         byte[] bytes = initial.clone();
         for (Event e : events.subList(0, cut)) {
-            bytes = apply(bytes, e.offset(), e.data());
+            bytes = apply(bytes, e);
         }
         return bytes;
     }
 
     /**
      * What power loss after {@code cut} calls may leave: each sector that was written since the last sync holds what it
-     * had then or any one of the later writes, whatever the others hold; the size is the synced or a later one.
+     * had then or any one of the later writes, whatever the others hold; the size is the synced or a later one. What was
+     * cut off may be there again.
      */
     public synchronized byte[] powerLostAt(int cut, Random random) {
         byte[] durable = initial.clone();
@@ -93,25 +102,28 @@ public final class FaultFile implements PositionalFile {
         for (int i = 0; i < cut; i++) {
             if (events.get(i).isSync()) {
                 for (Event e : events.subList(pending, i)) {
-                    durable = apply(durable, e.offset(), e.data());
+                    durable = apply(durable, e);
                 }
                 pending = i + 1;
             }
         }
         TreeMap<Long, List<byte[]>> versions = new TreeMap<>();
-        int longest = durable.length;
+        List<Integer> sizes = new ArrayList<>(List.of(durable.length));
         byte[] volatileBytes = durable.clone();
         for (Event e : events.subList(pending, cut)) {
-            volatileBytes = apply(volatileBytes, e.offset(), e.data());
-            longest = volatileBytes.length;
+            int before = volatileBytes.length;
+            volatileBytes = apply(volatileBytes, e);
+            sizes.add(volatileBytes.length);
             long first = e.offset() / SECTOR;
-            long last = (e.offset() + e.data().length - 1) / SECTOR;
-            for (long s = first; e.data().length > 0 && s <= last; s++) {
-                byte[] sector = Arrays.copyOfRange(volatileBytes, (int) s * SECTOR, (int) (s + 1) * SECTOR);
+            long end = e.isCut() ? before : e.offset() + e.data().length;
+            for (long s = first; s * SECTOR < end && (e.isCut() || e.data().length > 0); s++) {
+                int at = (int) Math.min(s * SECTOR, volatileBytes.length);
+                byte[] sector = Arrays.copyOfRange(volatileBytes, at, at + SECTOR);
                 versions.computeIfAbsent(s, k -> new ArrayList<>()).add(sector);
             }
         }
-        byte[] left = Arrays.copyOf(durable, random.nextInt(4) == 0 ? durable.length : longest);
+        int size = sizes.get(random.nextInt(4) == 0 ? random.nextInt(sizes.size()) : sizes.size() - 1);
+        byte[] left = Arrays.copyOf(durable, size);
         // Some runs lose nearly everything, some nearly nothing: uniform coin flips would do neither.
         int keepOf16 = random.nextInt(17);
         versions.forEach((sector, candidates) -> {
@@ -125,6 +137,10 @@ public final class FaultFile implements PositionalFile {
             }
         });
         return left;
+    }
+
+    private static byte[] apply(byte[] bytes, Event e) {
+        return e.isCut() ? Arrays.copyOf(bytes, (int) e.offset()) : apply(bytes, e.offset(), e.data());
     }
 
     private static byte[] apply(byte[] bytes, long offset, byte[] data) {
@@ -185,9 +201,12 @@ public final class FaultFile implements PositionalFile {
 
     @Override
     public synchronized void truncate(long sizeBytes) {
-        assert sizeBytes >= content.length : "ucow never shortens a store";
         if (sizeBytes > content.length) {
             record(sizeBytes - 1, new byte[1]);
+        } else if (sizeBytes < content.length) {
+            Event e = new Event(sizeBytes, new byte[0], false, true);
+            events.add(e);
+            content = apply(content, e);
         }
     }
 

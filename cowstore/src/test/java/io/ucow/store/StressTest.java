@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -20,7 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /**
  * Many threads at first writes, rewrites, discards and flushes of the same chunks. Every sector belongs to one thread,
  * which knows what it must hold at any time; the chunks are everybody's. Some rounds run on a disk that is nearly full,
- * some detect the zeros among what is written.
+ * some detect the zeros among what is written, and in some chunks move all the time and the file's end is cut off.
  */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class StressTest {
@@ -31,6 +32,7 @@ class StressTest {
 
     private final UcowFormat format = new UcowFormat();
     private final SparseFile disk = new SparseFile();
+    private final LongAdder moved = new LongAdder();
 
     @ParameterizedTest(name = "chunk 2^{0}, {1} threads, background {2}")
     @CsvSource({"12, 4, true", "13, 7, false", "15, 6, true", "16, 4, true"})
@@ -57,6 +59,10 @@ class StressTest {
                     Random random = new Random(seed + round * 100L + t);
                     crew.add(Crew.start(() -> guest(device, stamps, id, threads, random, until)));
                 }
+                if (round % 2 == 1) {
+                    Random random = new Random(seed + round * 100L + threads);
+                    crew.add(Crew.start(() -> moveChunks(device, random, until)));
+                }
                 for (Crew.Member member : crew) {
                     member.join();
                 }
@@ -68,6 +74,7 @@ class StressTest {
         try (CowDevice device = open(base, TestDevices.BOOT, false, false)) {
             verify(device, stamps);
         }
+        assertThat(moved.sum()).as("chunks moved").isPositive();
     }
 
     private CowDevice open(byte[] base, UUID boot, boolean background, boolean detectZeroes) throws IOException {
@@ -75,6 +82,21 @@ class StressTest {
         StoreContext context = new StoreContext(false, boot, readers, background);
         return new CowDevice(
                 format.open(disk, Path.of("x.cow"), context), TestDevices.origin(base), readers, detectZeroes);
+    }
+
+    private void moveChunks(CowDevice device, Random random, long until) throws IOException {
+        while (System.nanoTime() < until) {
+            try {
+                if (random.nextInt(16) == 0) {
+                    TestDevices.compact(device);
+                } else {
+                    moved.add(
+                            TestDevices.move(device, random.longs(6, 0, CHUNKS).toArray()));
+                }
+            } catch (IOException e) {
+                assertThat(Errno.of(e)).as(e.toString()).isEqualTo(Errno.ENOSPC);
+            }
+        }
     }
 
     private static void guest(CowDevice device, long[] stamps, int id, int threads, Random random, long until)

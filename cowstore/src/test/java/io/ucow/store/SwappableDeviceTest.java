@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.sys.Errno;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -126,6 +127,41 @@ class SwappableDeviceTest {
             gate.open();
             assertThat(read.get(LIMIT_SECONDS, TimeUnit.SECONDS)).isZero();
             assertThat(change.get(LIMIT_SECONDS, TimeUnit.SECONDS)).isTrue();
+        }
+    }
+
+    @Test
+    void imageThatIsSwappedWhileItIsCompactedIsCompactedInItsNewPlace() throws Exception {
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, false))) {
+            Gate gate = new Gate();
+            Future<CompactReport> compaction = threads.submit(() -> device.compact((moved, total) -> pass(gate)));
+            gate.awaitReached();
+            assertThat(device.whileClosed(() -> true)).isTrue();
+            gate.open();
+            assertThat(compaction.get(LIMIT_SECONDS, TimeUnit.SECONDS).movedBytes())
+                    .isZero();
+        }
+    }
+
+    @Test
+    void compactionEndsWhenTheDeviceIsClosed() throws Exception {
+        Gate gate = new Gate();
+        Future<CompactReport> compaction;
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, false))) {
+            compaction = threads.submit(() -> device.compact((moved, total) -> pass(gate)));
+            gate.awaitReached();
+        }
+        gate.open();
+        assertThatThrownBy(() -> compaction.get(LIMIT_SECONDS, TimeUnit.SECONDS))
+                .hasCauseInstanceOf(IOException.class)
+                .hasMessageContaining("closed");
+    }
+
+    private static void pass(Gate gate) {
+        try {
+            gate.pass();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

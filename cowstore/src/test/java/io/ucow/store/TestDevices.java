@@ -42,6 +42,16 @@ public final class TestDevices {
         return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers, false);
     }
 
+    /** Moves those of {@code chunks} that have a slot to another one, but not those being changed. @return how many */
+    public static int move(CowDevice device, long... chunks) throws IOException {
+        return device.relocate(chunks, chunks.length, device.slotMover(0, Long.MAX_VALUE));
+    }
+
+    /** Makes the device's file as short as it can be. */
+    public static CompactReport compact(CowDevice device) throws IOException {
+        return device.compact((moved, total) -> {});
+    }
+
     /** An origin over bytes. */
     public static Origin origin(byte[] bytes) {
         return new Origin() {

@@ -185,6 +185,12 @@ class CliErrorsIT {
         mistake(UNSUPPORTED, "vm.cow: cannot be behind itself", "rebase", "--base", "vm.cow", "vm.cow");
         mistake(CORRUPT, "damaged.cow", "rebase", "--no-base", "damaged.cow");
         mistakeOfKind("dir", "rebase", "--base", "dir", "vm.cow");
+        mistake(USAGE, "IMAGE", "compact");
+        mistake(USAGE, "'other.cow'", "compact", "vm.cow", "other.cow");
+        mistake(NOT_FOUND, "no such image", "compact", "nowhere.cow");
+        mistake(UNSUPPORTED, "is not an image", "compact", "base");
+        mistake(CORRUPT, "damaged.cow", "compact", "damaged.cow");
+        mistakeOfKind("dir", "compact", "dir");
 
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach", "vm.cow");

@@ -6,6 +6,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.Channels;
@@ -39,7 +40,7 @@ final class ControlServer implements Closeable {
         /**
          * Answers one request.
          *
-         * @param items takes the items of the answer, if it has any
+         * @param items takes the items of the answer, if it has any; throws when there is nobody to read them
          * @return what goes into {@code done}
          */
         JsonObject answer(JsonObject request, Consumer<JsonObject> items) throws IOException;
@@ -98,12 +99,20 @@ final class ControlServer implements Closeable {
     private void answer(String line, PrintStream out) {
         underWay.readLock().lock();
         try {
-            Replies.done(out, handler.answer(Replies.parse(line), item -> Replies.item(out, item)));
+            Replies.done(out, handler.answer(Replies.parse(line), item -> sendItem(out, item)));
         } catch (IOException | RuntimeException e) {
             LOG.info("refused request={}", line, e);
             Replies.error(out, toError.apply(e));
         } finally {
             underWay.readLock().unlock();
+        }
+    }
+
+    /** Work for a command that went away ends here. */
+    private static void sendItem(PrintStream out, JsonObject item) {
+        Replies.item(out, item);
+        if (out.checkError()) {
+            throw new UncheckedIOException(new IOException("the command went away"));
         }
     }
 

@@ -6,6 +6,7 @@ import io.ucow.fuse.Mounts;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
+import io.ucow.store.Compaction;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
 import java.io.Closeable;
@@ -130,6 +131,21 @@ public final class Daemons {
         JsonObject request = Requests.of(Requests.COMMIT);
         request.put("image", image.toString());
         ask(run.awaitServed(served.daemon().id()), request, item -> progress.accept(item.getLong(Requests.BYTES)));
+    }
+
+    /**
+     * Has a daemon compact the image behind one of its files, as {@link io.ucow.store.Images#compact}. If this process ends
+     * meanwhile, so does that.
+     *
+     * @return the JSON of the {@link io.ucow.store.CompactReport}
+     */
+    public JsonObject compact(Found served, Path image, Compaction.Listener listener) throws IOException {
+        JsonObject request = Requests.of(Requests.COMPACT);
+        request.put("image", image.toString());
+        return ask(
+                run.awaitServed(served.daemon().id()),
+                request,
+                item -> listener.progress(item.getLong("movedBytes"), item.getLong("totalBytes")));
     }
 
     /** Passes the JSON of each extent of an image on. */

@@ -3,6 +3,7 @@ package io.ucow.cli.daemon;
 import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.ImageJson;
 import io.ucow.cli.text.LineSink;
+import io.ucow.cli.text.RecordJson;
 import io.ucow.store.ImageDevice;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
@@ -21,6 +22,7 @@ import java.util.function.Consumer;
  *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
  *   grow   image=canonical size=bytes  done once requests are served by the device of that size
  *   commit image=canonical    items: {"bytes":N} further bytes of the device dealt with; done once it is served empty
+ *   compact   image=canonical  items: {"movedBytes":N,"totalBytes":N} as it goes on; done: {@code CompactReport}
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -33,6 +35,7 @@ final class Requests implements ControlServer.Handler {
             SNAPSHOT = "snapshot",
             GROW = "grow",
             COMMIT = "commit",
+            COMPACT = "compact",
             RESTART = "restart",
             STOP = "stop";
 
@@ -65,6 +68,7 @@ final class Requests implements ControlServer.Handler {
             case SNAPSHOT -> result.put("layer", snapshot(request).toString());
             case GROW -> serving(imagePath(request)).grow(imagePath(request), request.getLong("size"));
             case COMMIT -> commit(imagePath(request), items);
+            case COMPACT -> result = compact(request, items);
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
@@ -91,6 +95,18 @@ final class Requests implements ControlServer.Handler {
     private static JsonObject bytesItem(long bytes) {
         JsonObject item = new JsonObject();
         item.put(BYTES, bytes);
+        return item;
+    }
+
+    private JsonObject compact(JsonObject request, Consumer<JsonObject> items) throws IOException {
+        Path image = imagePath(request);
+        return RecordJson.of(serving(image).compact(image, (moved, total) -> items.accept(progressItem(moved, total))));
+    }
+
+    private static JsonObject progressItem(long movedBytes, long totalBytes) {
+        JsonObject item = new JsonObject();
+        item.put("movedBytes", movedBytes);
+        item.put("totalBytes", totalBytes);
         return item;
     }
 

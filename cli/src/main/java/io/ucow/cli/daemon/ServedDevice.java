@@ -5,6 +5,8 @@ import com.grack.nanojson.JsonObject;
 import io.ucow.cli.text.RecordJson;
 import io.ucow.fuse.ImageFile;
 import io.ucow.store.BlockDevice;
+import io.ucow.store.CompactReport;
+import io.ucow.store.Compaction;
 import io.ucow.store.ImageDevice;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
@@ -13,6 +15,7 @@ import io.ucow.store.OpenOptions;
 import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.TablePrinter;
+import io.ucow.sys.Libc;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -25,6 +28,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import java.util.function.LongConsumer;
 import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One open device of a daemon, the file that shows it, and the images behind it.
@@ -32,6 +37,7 @@ import java.util.function.Supplier;
  * <p>Threading: any thread, until {@link #close}.
  */
 final class ServedDevice implements Closeable {
+    private static final Logger LOG = LoggerFactory.getLogger(ServedDevice.class);
     private static final String ATTRIBUTE_PREFIX = "user.ucow.";
 
     private final BlockDevice device;
@@ -150,6 +156,21 @@ final class ServedDevice implements Closeable {
             committing = false;
             change.unlock();
         }
+    }
+
+    /**
+     * Makes {@code image} shorter while it is served, as {@link Images#compact}.
+     *
+     * @throws BusyException if the image is served read-only, or behind a device table
+     */
+    CompactReport compact(Path image, Compaction.Listener listener) throws IOException {
+        SwappableDevice compacted = changeable(image, "compact it");
+        // Requests wait for chunks that this thread moves, so it must not wait for memory that only they can make free.
+        int r = Libc.setIoFlusher();
+        if (r < 0) {
+            LOG.debug("PR_SET_IO_FLUSHER refused errno={}", -r);
+        }
+        return compacted.compact(listener);
     }
 
     private SwappableDevice changeable(Path image, String then) throws BusyException {

@@ -57,6 +57,16 @@ class ControlTest {
                 return request;
             }
             case "count" -> LongStream.range(0, ITEMS).forEach(i -> items.accept(json("n", i)));
+            case "forever" -> {
+                entered.countDown();
+                try {
+                    while (true) {
+                        items.accept(json("n", 1));
+                    }
+                } finally {
+                    released.countDown();
+                }
+            }
             case "fail" -> throw new IOException("it broke");
             case "wait" -> {
                 entered.countDown();
@@ -96,6 +106,17 @@ class ControlTest {
         }
         assertThat(numbers)
                 .containsExactlyElementsOf(LongStream.range(0, ITEMS).boxed().toList());
+    }
+
+    @Test
+    void workForACommandThatWentAwayEnds() throws Exception {
+        try (ControlClient client = ControlClient.connect(run, daemon)) {
+            assertThatThrownBy(() -> client.ask(json("do", "forever"), item -> {
+                        throw new IllegalStateException("enough");
+                    }))
+                    .hasMessage("enough");
+        }
+        assertThat(released.await(30, TimeUnit.SECONDS)).isTrue();
     }
 
     @Test

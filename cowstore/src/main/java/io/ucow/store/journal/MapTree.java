@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 
 /**
  * The remap map on disk: a tree of {@link MapPage}s in slots of their own, never overwritten while the current superblock
@@ -29,6 +30,9 @@ final class MapTree implements AutoCloseable {
 
     private final ByteBuffer page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
     private final LongStack freePages = new LongStack();
+    /** Free pages that are not to be used, because their slots are to be given back. */
+    private final LongStack withheld = new LongStack();
+
     private final LongStack undo = new LongStack();
     private long generation;
     private long pagesWritten;
@@ -143,6 +147,44 @@ final class MapTree implements AutoCloseable {
         return freePages.pop();
     }
 
+    /**
+     * Has the next {@link #writeChanges} write every page that lies at or after {@code firstPage} again, and none there as
+     * long as it finds a free one before it.
+     *
+     * @return false, and nothing is changed, when no page is there
+     */
+    boolean vacate(long firstPage) {
+        boolean any = false;
+        for (int level = 0; level < pageOf.length; level++) {
+            for (long node = 0; node < pageOf[level].length(); node++) {
+                if (pageOf[level].get(node) >= firstPage) {
+                    table.markDirty(level, node);
+                    any = true;
+                }
+            }
+        }
+        if (any) {
+            withhold(firstPage);
+        }
+        return any;
+    }
+
+    /** Keeps free pages from {@code firstPage} on from being used; of the others the first is taken first. */
+    private void withhold(long firstPage) {
+        long[] free = freePages.sorted();
+        freePages.clear();
+        for (int i = free.length - 1; i >= 0; i--) {
+            (free[i] >= firstPage ? withheld : freePages).push(free[i]);
+        }
+    }
+
+    /** Ends what {@link #vacate} began: all free pages may be used again. */
+    void settle() {
+        while (!withheld.isEmpty()) {
+            freePages.push(withheld.pop());
+        }
+    }
+
     private void rollBack() {
         while (!undo.isEmpty()) {
             long oldPage = undo.pop();
@@ -173,17 +215,18 @@ final class MapTree implements AutoCloseable {
         }
     }
 
-    /** Calls {@code visitor} for each slot of map pages none of which is in use any more. */
-    void forEachFreeSlot(SlotAllocator.RunVisitor visitor) throws IOException {
+    /** Passes on each slot of map pages none of which is in use any more: they are no longer this tree's. */
+    void releaseFreeSlots(LongConsumer owner) {
         long[] pages = freePages.sorted();
+        freePages.clear();
         int whole = 1 << pagesPerSlotShift;
-        for (int i = 0; i + whole <= pages.length; ) {
-            long slot = pages[i] >>> pagesPerSlotShift;
-            if (pages[i + whole - 1] >>> pagesPerSlotShift == slot) {
-                visitor.visit(slot, 1);
-                i += whole;
+        for (int end = pages.length; end > 0; ) {
+            long slot = pages[end - 1] >>> pagesPerSlotShift;
+            if (end >= whole && pages[end - whole] >>> pagesPerSlotShift == slot) {
+                owner.accept(slot);
+                end -= whole;
             } else {
-                i++;
+                freePages.push(pages[--end]);
             }
         }
     }
@@ -209,6 +252,10 @@ final class MapTree implements AutoCloseable {
 
         long pop() {
             return elements[--size];
+        }
+
+        void clear() {
+            size = 0;
         }
 
         boolean isEmpty() {

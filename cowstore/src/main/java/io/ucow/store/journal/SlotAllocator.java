@@ -7,13 +7,15 @@ import io.ucow.sys.NativeException;
 import io.ucow.sys.SparseLongs;
 import java.io.IOException;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Which slots are in use: one bit each, derived from the map at open and never written to disk. The lowest free slot is
  * handed out first, so that freed space is reused before the file grows and neighbours in time become neighbours in the
  * file. The last slots can be kept for the map, so that chunks never take the room that a checkpoint needs.
  *
- * <p>Threading: lock-free.
+ * <p>Threading: lock-free, but for who wants a slot at the file's end while that is being cut off: he waits.
  */
 final class SlotAllocator implements AutoCloseable {
     /** Slots whose bits share 4 KiB of memory. */
@@ -28,6 +30,11 @@ final class SlotAllocator implements AutoCloseable {
     private final SparseLongs touched;
     /** No word below this one has a free slot, but for a moment while one is being freed. */
     private final AtomicLong hint = new AtomicLong();
+
+    private final ReentrantLock endLock = new ReentrantLock();
+    private final Condition endOpened = endLock.newCondition();
+    /** Index from which on nobody gets a slot, while the file's end is being cut off. Written under endLock. */
+    private volatile long ceiling = Long.MAX_VALUE;
 
     /**
      * @param name the store's name, for messages
@@ -79,6 +86,19 @@ final class SlotAllocator implements AutoCloseable {
     }
 
     private long allocate(int wanted, long limit) throws StoreFullException {
+        while (true) {
+            long run = takeLowest(wanted, limit);
+            // The slots are marked before this is looked at, and the mark is looked at after this was set: one sees it.
+            long end = SlotRun.slot(run) - first + SlotRun.count(run);
+            if (end <= ceiling) {
+                return run;
+            }
+            free(SlotRun.slot(run), SlotRun.count(run));
+            awaitEndOpened();
+        }
+    }
+
+    private long takeLowest(int wanted, long limit) throws StoreFullException {
         long words = (limit + 63) >>> 6;
         for (long word = hint.get(); word < words; word++) {
             long bits = used.get(word);
@@ -155,6 +175,85 @@ final class SlotAllocator implements AutoCloseable {
         long now = hint.get();
         while (word < now && !hint.compareAndSet(now, word)) {
             now = hint.get();
+        }
+    }
+
+    /** How many slots are in use. */
+    long used() {
+        long sum = 0;
+        for (long index = find(0, count, 0); index < count; index = find((index | 63) + 1, count, 0)) {
+            sum += Long.bitCount(used.get(index >>> 6));
+        }
+        return sum;
+    }
+
+    /** The number after that of the last slot in use; that of the first slot when none is. */
+    long endOfUsed() {
+        for (long word = touched.length() - 1; word >= 0; word--) {
+            long pages = touched.get(word);
+            while (pages != 0) {
+                long bit = Long.highestOneBit(pages);
+                long end = endOfUsedIn((word << 6) + Long.numberOfTrailingZeros(bit));
+                if (end > 0) {
+                    return first + end;
+                }
+                pages &= ~bit;
+            }
+        }
+        return first;
+    }
+
+    /** The index after that of the last slot in use whose bit is in {@code page}; 0 when none is. */
+    private long endOfUsedIn(long page) {
+        long firstWord = page << (PAGE_SHIFT - 6);
+        for (long word = Math.min(used.length(), firstWord + (1 << (PAGE_SHIFT - 6))) - 1; word >= firstWord; word--) {
+            long bits = used.get(word);
+            if (bits != 0) {
+                return ((word + 1) << 6) - Long.numberOfLeadingZeros(bits);
+            }
+        }
+        return 0;
+    }
+
+    /**
+     * Hands out no slot past the last one in use until {@link #openEnd}, so that the file can be cut off there. Whoever finds
+     * no other waits meanwhile.
+     *
+     * @return as {@link #endOfUsed}
+     */
+    long shutEnd() {
+        endLock.lock();
+        try {
+            long end;
+            do {
+                end = endOfUsed();
+                ceiling = end - first;
+            } while (endOfUsed() > end);
+            return end;
+        } finally {
+            endLock.unlock();
+        }
+    }
+
+    /** Ends what {@link #shutEnd} began. */
+    void openEnd() {
+        endLock.lock();
+        try {
+            ceiling = Long.MAX_VALUE;
+            endOpened.signalAll();
+        } finally {
+            endLock.unlock();
+        }
+    }
+
+    private void awaitEndOpened() {
+        endLock.lock();
+        try {
+            while (ceiling != Long.MAX_VALUE) {
+                endOpened.awaitUninterruptibly();
+            }
+        } finally {
+            endLock.unlock();
         }
     }
 

@@ -1,15 +1,16 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.ChunkSource;
+import io.ucow.store.CompactableStore;
 import io.ucow.store.ContentId;
 import io.ucow.store.DeviceStats;
-import io.ucow.store.ExceptionStore;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.Zeros;
 import io.ucow.store.format.JournalRecord;
+import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
@@ -40,14 +41,17 @@ import org.slf4j.LoggerFactory;
  * slot is reused only after a durable barrier and a grace period (I4); a metadata page is never overwritten while the
  * durable superblock refers to it (I5).
  *
- * <p>Threading: as {@link ExceptionStore}. Reads and in-place writes take no lock; a first write takes none either,
+ * <p>Threading: as {@link CompactableStore}. Reads and in-place writes take no lock; a first write takes none either,
  * unless the journal is full.
  */
-final class UcowStore implements ExceptionStore {
+final class UcowStore implements CompactableStore {
     private static final Logger LOG = LoggerFactory.getLogger(UcowStore.class);
 
     /** What discards may leave waiting for a barrier; whoever would add to more sees to one first. */
     private static final long MAX_WAITING_BYTES = 64 << 20;
+
+    /** A page may move twice until it is where it would be without gaps: with those above it, which were there before. */
+    private static final int MAX_MAP_PASSES = 3;
 
     private final PositionalFile file;
     private final Path image;
@@ -208,6 +212,21 @@ final class UcowStore implements ExceptionStore {
     }
 
     @Override
+    public long lookupToWrite(long chunk) {
+        return table.lookupToWrite(chunk);
+    }
+
+    @Override
+    public void freeze(long chunk) {
+        table.freeze(chunk);
+    }
+
+    @Override
+    public void thaw(long chunk) {
+        table.thaw(chunk);
+    }
+
+    @Override
     public long nextPresent(long chunk) {
         return table.nextPresent(chunk);
     }
@@ -253,9 +272,12 @@ final class UcowStore implements ExceptionStore {
 
     @Override
     public void release(long entry, int count) {
-        long slot = RemapEntry.slotOf(entry);
+        // A write cut short by a full disk keeps what it got; others need that space now.
+        releaseSlots(RemapEntry.slotOf(entry), count);
+    }
+
+    private void releaseSlots(long slot, int count) {
         try {
-            // A write cut short by a full disk keeps what it got; others need that space now.
             punch(slot, count);
         } catch (IOException e) {
             LOG.warn("slots not given back image={} slot={} count={}", image, slot, count, e);
@@ -312,7 +334,7 @@ final class UcowStore implements ExceptionStore {
     private boolean tryCommit(long chunk, int count, long entry, long reserve) throws IOException {
         int section = journal.appends().enter();
         try {
-            long seq = journal.append(chunk, count, entry, reserve);
+            long seq = append(chunk, count, entry, reserve);
             if (seq == Journal.FULL) {
                 return false;
             }
@@ -328,6 +350,21 @@ final class UcowStore implements ExceptionStore {
             return true;
         } finally {
             journal.appends().exit(section);
+        }
+    }
+
+    /** A record that failed may be there all the same. Replayed, it must not cost what is written in place from now on. */
+    private long append(long chunk, int count, long entry, long reserve) throws IOException {
+        try {
+            return journal.append(chunk, count, entry, reserve);
+        } catch (IOException e) {
+            for (int i = 0; i < count && Errno.of(e) != Errno.ENOSPC; i++) {
+                long now = table.lookup(chunk + i);
+                if (RemapEntry.isSlot(now) && !RemapEntry.isSameSlot(now, entry)) {
+                    throw fail(e);
+                }
+            }
+            throw e;
         }
     }
 
@@ -514,6 +551,83 @@ final class UcowStore implements ExceptionStore {
         }
     }
 
+    @Override
+    public long fileBytes() throws IOException {
+        return file.size();
+    }
+
+    @Override
+    public long compactLimit() {
+        checkpointLock.lock();
+        try {
+            releaseFreeMapSlots();
+            return slots.first() + slots.used();
+        } finally {
+            checkpointLock.unlock();
+        }
+    }
+
+    private void releaseFreeMapSlots() {
+        tree.releaseFreeSlots(slot -> releaseSlots(slot, 1));
+    }
+
+    @Override
+    public void shrink() throws IOException {
+        checkpointLock.lock();
+        try {
+            requireHealthy();
+            int passes = 0;
+            while (passes < MAX_MAP_PASSES && vacateMap()) {
+                passes++;
+            }
+            cutFreeEnd();
+        } finally {
+            checkpointLock.unlock();
+        }
+    }
+
+    /**
+     * Writes map pages that lie behind all that would be in use if there were no gaps to free places, the first ones there
+     * are. While they are there twice it may take a little more room than there is before that.
+     *
+     * @return true if what is in use ends sooner now
+     */
+    private boolean vacateMap() throws IOException {
+        long limit = compactLimit();
+        long end = slots.endOfUsed();
+        if (!tree.vacate(limit << (chunkShift - MapPage.SHIFT))) {
+            return false;
+        }
+        try {
+            checkpoint(context.bootId());
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+                throw e;
+            }
+            LOG.info("no room to move the map image={}", image);
+            return false;
+        } finally {
+            tree.settle();
+        }
+        releaseFreeMapSlots();
+        return slots.endOfUsed() < end;
+    }
+
+    /**
+     * Makes the file end with the last slot in use. What is free is named by nothing that is durable (I4, I5), so it does
+     * not matter whether power loss undoes this.
+     */
+    private void cutFreeEnd() throws IOException {
+        long end = slots.shutEnd() << chunkShift;
+        try {
+            if (file.size() > end) {
+                file.truncate(end);
+            }
+        } finally {
+            slots.openEnd();
+        }
+    }
+
     /** What the maintenance thread does. @return true to be called again after a while of quiet */
     private boolean maintain(boolean idle) throws IOException {
         if (failure != null) {
@@ -624,7 +738,8 @@ final class UcowStore implements ExceptionStore {
                 checkpointOrFlush();
                 giveBack();
                 // Nothing durable refers to them, and the next session would not know them for slots of map pages.
-                tree.forEachFreeSlot(this::punch);
+                releaseFreeMapSlots();
+                cutFreeEnd();
             }
         }
     }

@@ -22,6 +22,9 @@ public final class RemapEntry {
     /** Slots are numbered below this. */
     public static final long MAX_SLOTS = 1L << 40;
 
+    /** Set, in memory alone, while the chunk is about to move: what says so is of no kind that is written in place. */
+    private static final long FROZEN = 1L << 61;
+
     private static final int KIND_SHIFT = 62;
     private static final int RESERVED_SHIFT = 56;
     private static final int MISSING_SHIFT = 40;
@@ -50,6 +53,16 @@ public final class RemapEntry {
     /** The blocks, one bit each, that the slot of an entry for which {@link #isSlot} holds does not have. */
     public static int missing(long entry) {
         return (int) (entry >>> MISSING_SHIFT) & MISSING_MASK;
+    }
+
+    /** The same entry, frozen: neither {@link #isSlot} nor any other kind but packed. */
+    static long frozen(long entry) {
+        return entry | FROZEN;
+    }
+
+    /** The same entry, not frozen. */
+    static long thawed(long entry) {
+        return entry & ~FROZEN;
     }
 
     /** True when the chunk is unaltered. */

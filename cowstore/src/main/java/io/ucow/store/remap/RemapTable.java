@@ -12,8 +12,11 @@ import java.util.concurrent.atomic.LongAdder;
  * upwards, a checkpoint clears them from the root downwards, so a publication that races with a checkpoint is either
  * in the page being written or finds its whole path dirty for the next one.
  *
- * <p>Threading: all methods are lock-free. {@link #publish} for one chunk must not run twice at the same time: the
- * caller holds the chunk's future.
+ * <p>A chunk that is about to move is <em>frozen</em>: to lookups it is what it was, but no longer to those that would
+ * write it in place.
+ *
+ * <p>Threading: all methods are lock-free. Of {@link #publish}, {@link #freeze} and {@link #thaw} no two may run at the
+ * same time for one chunk: the caller holds the chunk's future.
  */
 public final class RemapTable implements AutoCloseable {
     private final int fanout;
@@ -80,7 +83,22 @@ public final class RemapTable implements AutoCloseable {
 
     /** The entry of {@code chunk}, {@code 0 <= chunk < chunkCount()}. */
     public long lookup(long chunk) {
+        return RemapEntry.thawed(entries.get(chunk));
+    }
+
+    /** As {@link #lookup}; while the chunk is frozen, an entry for which {@link RemapEntry#isSlot} does not hold. */
+    public long lookupToWrite(long chunk) {
         return entries.get(chunk);
+    }
+
+    /** Freezes {@code chunk}, until {@link #thaw} or {@link #publish}. Lookups that start after this returns see it. */
+    public void freeze(long chunk) {
+        entries.set(chunk, RemapEntry.frozen(entries.get(chunk)));
+    }
+
+    /** Ends what {@link #freeze} began, the entry unchanged. */
+    public void thaw(long chunk) {
+        entries.set(chunk, lookup(chunk));
     }
 
     /**
@@ -97,7 +115,7 @@ public final class RemapTable implements AutoCloseable {
 
     /** As {@link #publish}, for an entry that the map on disk has already. */
     public long load(long chunk, long entry) {
-        long previous = entries.get(chunk);
+        long previous = lookup(chunk);
         entries.set(chunk, entry);
         count(previous, -1);
         count(entry, 1);
@@ -114,8 +132,13 @@ public final class RemapTable implements AutoCloseable {
     }
 
     private void markDirty(long leaf) {
-        long node = leaf;
-        for (int level = 0; level < dirty.length; level++) {
+        markDirty(0, leaf);
+    }
+
+    /** Has the next checkpoint write a node, and all above it, as if something below it had changed. */
+    public void markDirty(int firstLevel, long firstNode) {
+        long node = firstNode;
+        for (int level = firstLevel; level < dirty.length; level++) {
             setBit(dirty[level], node);
             node /= fanout;
         }

@@ -140,6 +140,35 @@ class MapTreeTest {
     }
 
     @Test
+    void pagesMoveToTheFront() throws IOException {
+        slots.allocate(1000);
+        for (long chunk = 0; chunk < CHUNKS; chunk += 100_000) {
+            table.publish(chunk, RemapEntry.slot(chunk));
+        }
+        assertMapOnDisk(checkpoint());
+        long limit = FIRST_SLOT + 1000;
+        slots.free(FIRST_SLOT + 10, 4);
+        // Ten leaves, four nodes, a root: four slots of four pages.
+        assertThat(tree.vacate(limit << 2)).isTrue();
+        file.hook((call, offset, length) -> {
+            if (call == Call.WRITE) {
+                assertThat(offset).isLessThan(limit << SHIFT);
+            }
+        });
+        assertMapOnDisk(checkpoint());
+        tree.settle();
+        tree.releaseFreeSlots(slot -> slots.free(slot, 1));
+        assertThat(slots.endOfUsed()).isEqualTo(limit);
+        assertThat(slots.used()).isEqualTo(1000);
+        assertThat(tree.vacate(limit << 2)).as("nothing is there any more").isFalse();
+        file.hook((call, offset, length) -> {});
+        for (int i = 0; i < 10; i++) {
+            table.publish(i * 1000L, RemapEntry.ZERO);
+            assertMapOnDisk(checkpoint());
+        }
+    }
+
+    @Test
     void noSlotForAPageLeavesEverythingAsItWas() throws IOException {
         try (RemapTable small = new RemapTable(2000, MapPage.FANOUT);
                 SlotAllocator none = new SlotAllocator("store", 1, 1, 0);

@@ -192,6 +192,11 @@ final class PowerLossScenario {
                 // What the maintenance thread does whenever it comes round to it.
                 store.giveBack();
             }
+            if (r.nextInt(16) == 0) {
+                TestDevices.move(device, r.longs(1 + r.nextInt(5), 0, CHUNKS).toArray());
+            } else if (r.nextInt(60) == 0) {
+                TestDevices.compact(device);
+            }
             if (kind < 3) {
                 int begin = session.file.eventCount();
                 device.flush();

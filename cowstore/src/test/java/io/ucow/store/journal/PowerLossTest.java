@@ -80,6 +80,20 @@ class PowerLossTest {
         assertCaught(15, session -> session.file.replacing(PowerLossTest::withoutMask));
     }
 
+    /** What is cut off must be what nothing durable names any more. */
+    @Test
+    void checkerCatchesACutBeforeTheBarrier() throws Exception {
+        assertCaught((events, i) -> {
+            int next = i + 1;
+            while (next < events.size() && !events.get(next).isSync()) {
+                if (events.get(next++).isCut()) {
+                    return true;
+                }
+            }
+            return false;
+        });
+    }
+
     @Test
     void slotsAreFilledBlockByBlock() throws Exception {
         PowerLossScenario run = new PowerLossScenario(1, 15);

@@ -16,7 +16,10 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -158,6 +161,82 @@ class SlotAllocatorTest {
             assertThat(System.nanoTime() - start).isLessThan(1_000_000_000L);
             assertThat(runs)
                     .containsExactly(FIRST + 1, (1L << 33) - 1, FIRST + (1L << 33) + 1, (1L << 33) - 3, top + 1, 1L);
+        }
+    }
+
+    @Test
+    void whatIsInUseIsCountedAndHasAnEnd() throws IOException {
+        Random random = new Random(6);
+        for (int round = 0; round < 200; round++) {
+            try (SlotAllocator some = new SlotAllocator("x", FIRST, 1L << 34, 0)) {
+                // Near both ends of a large store.
+                BitSet low = new BitSet();
+                BitSet high = new BitSet();
+                long top = FIRST + (1L << 34) - COUNT;
+                for (int i = random.nextInt(60); i > 0; i--) {
+                    int slot = random.nextInt(COUNT);
+                    boolean up = round % 2 == 0 && random.nextInt(10) == 0;
+                    (up ? high : low).set(slot);
+                    some.take((up ? top : FIRST) + slot);
+                }
+                assertThat(some.used()).isEqualTo(low.cardinality() + high.cardinality());
+                long end = high.isEmpty() ? FIRST + low.length() : top + high.length();
+                assertThat(some.endOfUsed()).isEqualTo(end);
+                high.stream().forEach(slot -> some.free(top + slot, 1));
+                assertThat(some.endOfUsed()).isEqualTo(FIRST + low.length());
+            }
+        }
+    }
+
+    @Test
+    void nothingIsHandedOutPastAnEndThatIsShut() throws Exception {
+        slots.allocate(100);
+        slots.free(FIRST + 40, 2);
+        assertThat(slots.shutEnd()).isEqualTo(FIRST + 100);
+        assertThat(slots.allocate(1)).isEqualTo(SlotRun.of(FIRST + 40, 1));
+        assertThat(slots.allocate(1)).isEqualTo(SlotRun.of(FIRST + 41, 1));
+        FutureTask<Long> waiting = new FutureTask<>(() -> slots.allocate(5));
+        Thread thread = new Thread(waiting);
+        thread.start();
+        while (thread.getState() != Thread.State.WAITING) {
+            Thread.onSpinWait();
+        }
+        assertThat(slots.endOfUsed()).isEqualTo(FIRST + 100);
+        slots.openEnd();
+        assertThat(waiting.get()).isEqualTo(SlotRun.of(FIRST + 100, 5));
+    }
+
+    /** Whoever got a slot has it before the end is found, or past no end at all. */
+    @Test
+    void endThatIsShutIsPastAllThatWereHandedOut() throws Exception {
+        AtomicLong shut = new AtomicLong(Long.MAX_VALUE);
+        AtomicBoolean done = new AtomicBoolean();
+        ExecutorService pool = Executors.newFixedThreadPool(3);
+        try {
+            List<Future<Void>> guests = new ArrayList<>();
+            for (int t = 0; t < 3; t++) {
+                Random random = new Random(t);
+                guests.add(pool.submit(() -> {
+                    while (!done.get()) {
+                        long run = slots.allocate(1 + random.nextInt(20));
+                        long end = SlotRun.slot(run) + SlotRun.count(run);
+                        assertThat(end).isLessThanOrEqualTo(shut.get());
+                        slots.free(SlotRun.slot(run), SlotRun.count(run));
+                    }
+                    return null;
+                }));
+            }
+            for (int i = 0; i < 20_000; i++) {
+                shut.set(slots.shutEnd());
+                shut.set(Long.MAX_VALUE);
+                slots.openEnd();
+            }
+            done.set(true);
+            for (Future<Void> guest : guests) {
+                guest.get();
+            }
+        } finally {
+            pool.shutdown();
         }
     }
 

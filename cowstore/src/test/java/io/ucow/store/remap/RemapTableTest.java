@@ -49,6 +49,27 @@ class RemapTableTest {
     }
 
     @Test
+    void frozenChunkIsNoSlotForWritersAlone() throws NativeException {
+        long entry = RemapEntry.withMissing(RemapEntry.slot(9), 0x11);
+        try (RemapTable table = new RemapTable(100, 4)) {
+            table.publish(3, entry);
+            assertThat(table.lookupToWrite(3)).isEqualTo(entry);
+            table.freeze(3);
+            assertThat(table.lookup(3)).isEqualTo(entry);
+            assertThat(RemapEntry.isSlot(table.lookupToWrite(3))).isFalse();
+            assertThat(RemapEntry.isWhole(table.lookupToWrite(3))).isFalse();
+            assertThat(RemapEntry.continues(RemapEntry.slot(8), table.lookupToWrite(3)))
+                    .isFalse();
+            table.thaw(3);
+            assertThat(table.lookupToWrite(3)).isEqualTo(entry);
+            table.freeze(3);
+            assertThat(table.publish(3, RemapEntry.slot(1))).isEqualTo(entry);
+            assertThat(table.lookupToWrite(3)).isEqualTo(RemapEntry.slot(1));
+            assertThat(table.alteredChunks()).isEqualTo(1);
+        }
+    }
+
+    @Test
     void publishReturnsWhatWasThereAndCounts() throws NativeException {
         try (RemapTable table = new RemapTable(100, 4)) {
             assertThat(table.publish(3, RemapEntry.slot(9))).isEqualTo(RemapEntry.ORIGIN);
