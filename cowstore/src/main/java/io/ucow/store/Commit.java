@@ -180,9 +180,9 @@ final class Commit implements Closeable {
     /**
      * The image over its base, to serve while it is committed.
      *
-     * @param changed told of every chunk that is changed
+     * @param changed told of all that is changed
      */
-    CowDevice open(OpenOptions options, DirtyChunks changed) throws IOException {
+    CowDevice open(OpenOptions options, DirtyBlocks changed) throws IOException {
         GracePeriod readers = new GracePeriod();
         ExceptionStore store =
                 plugin.open(file.another(options.cache()), image, new StoreContext(false, bootId, readers, true));
@@ -229,15 +229,16 @@ final class Commit implements Closeable {
         }
         Shadow shadow = device.shadow();
         ByteBuffer buffer = ByteBuffer.allocateDirect(PIECE_BYTES);
-        long at = shadow.next(Shadow.Kind.DATA, room);
-        while (at < device.sizeBytes()) {
-            long end = Math.min(shadow.endOfRun(at), at + PIECE_BYTES);
+        long sizeBytes = device.sizeBytes();
+        long at = shadow.next(Shadow.Kind.DATA, room, sizeBytes);
+        while (at < sizeBytes) {
+            long end = shadow.endOfRun(at, Math.min(sizeBytes, at + PIECE_BYTES));
             device.read(at, buffer.clear().limit((int) (end - at)));
             if (!Zeros.isAll(buffer.flip(), 0, buffer.limit())) {
                 throw new StoreFullException(base() + ": has " + room + " bytes and cannot grow, and " + image
                         + " holds data past that; nothing was changed; flatten the image instead");
             }
-            at = shadow.next(Shadow.Kind.DATA, end);
+            at = shadow.next(Shadow.Kind.DATA, end, sizeBytes);
         }
     }
 
@@ -286,13 +287,19 @@ final class Commit implements Closeable {
      * @param changed told of by {@code device}; what is copied is not in it any more
      * @param step called now and then, to give up by throwing
      */
-    void copyChanged(CowDevice device, DirtyChunks changed, Runnable step) throws IOException {
-        BufferPool buffers = BufferPool.shared(Integer.numberOfTrailingZeros(device.granularityBytes()));
+    void copyChanged(CowDevice device, DirtyBlocks changed, Runnable step) throws IOException {
+        BufferPool buffers = BufferPool.shared(Integer.numberOfTrailingZeros(PIECE_BYTES));
         ByteBuffer buffer = buffers.take();
+        Shadow shadow = device.shadow();
         try {
-            for (long chunk = changed.take(0); chunk >= 0; chunk = changed.take(chunk + 1)) {
-                long start = chunk * device.granularityBytes();
-                copyRange(device, start, Math.min(start + device.granularityBytes(), device.sizeBytes()), buffer);
+            long end;
+            for (long block = changed.take(0); block >= 0; block = changed.take(end)) {
+                end = block + 1;
+                while (end - block < PIECE_BYTES / DirtyBlocks.BLOCK_BYTES && changed.takeAt(end)) {
+                    end++;
+                }
+                long to = Math.min(end * DirtyBlocks.BLOCK_BYTES, device.sizeBytes());
+                copyRange(device, shadow, block * DirtyBlocks.BLOCK_BYTES, to, buffer);
                 step.run();
             }
             target.sync();
@@ -303,24 +310,24 @@ final class Commit implements Closeable {
         }
     }
 
-    private void copyRange(CowDevice device, long start, long end, ByteBuffer buffer) throws IOException {
-        Shadow shadow = device.shadow();
+    private void copyRange(CowDevice device, Shadow shadow, long start, long end, ByteBuffer buffer)
+            throws IOException {
         copyZeros(shadow, start, end);
-        long at = shadow.next(Shadow.Kind.DATA, start);
+        long at = shadow.next(Shadow.Kind.DATA, start, end);
         while (at < end) {
-            long runEnd = Math.min(shadow.endOfRun(at), end);
+            long runEnd = shadow.endOfRun(at, end);
             device.read(at, buffer.clear().limit((int) (runEnd - at)));
             target.write(at, buffer.flip());
-            at = shadow.next(Shadow.Kind.DATA, runEnd);
+            at = shadow.next(Shadow.Kind.DATA, runEnd, end);
         }
     }
 
     private void copyZeros(Shadow shadow, long start, long end) throws IOException {
-        long at = shadow.next(Shadow.Kind.ZEROS, start);
+        long at = shadow.next(Shadow.Kind.ZEROS, start, end);
         while (at < end) {
-            long runEnd = shadow.endOfRun(at);
-            target.zeros(at, Math.min(runEnd, end) - at);
-            at = shadow.next(Shadow.Kind.ZEROS, runEnd);
+            long runEnd = shadow.endOfRun(at, end);
+            target.zeros(at, runEnd - at);
+            at = shadow.next(Shadow.Kind.ZEROS, runEnd, end);
         }
     }
 

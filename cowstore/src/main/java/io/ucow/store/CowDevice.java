@@ -33,7 +33,7 @@ public final class CowDevice implements ImageDevice {
     private final GracePeriod readers;
     private final boolean detectZeroes;
     /** Null unless a commit wants to know what is changed. */
-    private final DirtyChunks changed;
+    private final DirtyBlocks changed;
 
     private final ChunkFutures futures = new ChunkFutures();
     private final BufferPool scratch;
@@ -51,8 +51,8 @@ public final class CowDevice implements ImageDevice {
         this(store, origin, readers, detectZeroes, null);
     }
 
-    /** @param changed told of every chunk that is changed; null for nobody */
-    CowDevice(ExceptionStore store, Origin origin, GracePeriod readers, boolean detectZeroes, DirtyChunks changed) {
+    /** @param changed told of all that is changed; null for nobody */
+    CowDevice(ExceptionStore store, Origin origin, GracePeriod readers, boolean detectZeroes, DirtyBlocks changed) {
         this.changed = changed;
         this.store = store;
         this.origin = origin;
@@ -127,7 +127,7 @@ public final class CowDevice implements ImageDevice {
         }
     }
 
-    /** After the change, also one that failed half-way, and before it is answered: see {@link DirtyChunks}. */
+    /** After the change, also one that failed half-way, and before it is answered: see {@link DirtyBlocks}. */
     private void noteChange(long guestOffset, long lengthBytes) {
         if (changed != null) {
             changed.mark(guestOffset, lengthBytes);

@@ -35,14 +35,14 @@ final class HeldData implements Origin {
 
     @Override
     public long seekData(long offset) throws IOException {
-        long found = shadow.next(Shadow.Kind.DATA, offset);
+        long found = shadow.next(Shadow.Kind.DATA, offset, sizeBytes);
         return found < sizeBytes ? found : Long.MAX_VALUE;
     }
 
     /** @param offset within data, as {@link #seekData} found it */
     @Override
     public long seekHole(long offset) throws IOException {
-        return Math.min(shadow.endOfRun(offset), sizeBytes);
+        return shadow.endOfRun(offset, sizeBytes);
     }
 
     @Override

@@ -31,7 +31,7 @@ public final class OnlineCommit {
     private final OpenOptions options;
     private final LongConsumer progress;
     private Commit commit;
-    private DirtyChunks changed;
+    private DirtyBlocks changed;
     private SwappableDevice.Opener usual;
     /** As it is served; written while requests wait. */
     private CowDevice device;
@@ -102,7 +102,7 @@ public final class OnlineCommit {
                     return false;
                 }
                 sizeBytes = closed.sizeBytes();
-                changed = new DirtyChunks(closed.info().geometry());
+                changed = new DirtyBlocks(sizeBytes);
             }
             begun.begin(sizeBytes);
             commit = begun;
@@ -131,7 +131,7 @@ public final class OnlineCommit {
     private void copy() throws IOException {
         commit.copy(device, progress);
         for (int round = 0; round < MAX_ROUNDS; round++) {
-            if (changed.count() * device.granularityBytes() <= LAST_BYTES) {
+            if (changed.bytes() <= LAST_BYTES) {
                 return;
             }
             commit.copyChanged(device, changed, () -> progress.accept(0));
@@ -160,8 +160,8 @@ public final class OnlineCommit {
         if (ended != null) {
             commit = null;
             served.openBy(usual);
-            try (DirtyChunks nobodyTells = changed) {
-                LOG.debug("chunks changed and not copied: {}", nobodyTells.count());
+            try (DirtyBlocks nobodyTells = changed) {
+                LOG.debug("bytes changed and not copied: {}", nobodyTells.bytes());
                 ended.close();
             }
         }

@@ -130,12 +130,12 @@ final class Rebase {
         ByteBuffer buffer = buffers.take();
         long end = offset + lengthBytes;
         try {
-            long at = shadow.next(Shadow.Kind.ORIGIN, offset);
+            long at = shadow.next(Shadow.Kind.ORIGIN, offset, end);
             while (at < end) {
-                long pieceEnd = Math.min(Math.min(shadow.endOfRun(at), end), at + buffer.capacity());
+                long pieceEnd = shadow.endOfRun(at, Math.min(end, at + buffer.capacity()));
                 device.read(at, buffer.clear().limit((int) (pieceEnd - at)));
                 device.write(at, buffer.flip());
-                at = shadow.next(Shadow.Kind.ORIGIN, pieceEnd);
+                at = shadow.next(Shadow.Kind.ORIGIN, pieceEnd, end);
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -176,7 +176,7 @@ final class Rebase {
         public long seekData(long offset) throws IOException {
             long at = offset;
             while (at < sizeBytes()) {
-                at = shadow.next(Shadow.Kind.ORIGIN, at);
+                at = shadow.next(Shadow.Kind.ORIGIN, at, sizeBytes());
                 if (at >= sizeBytes()) {
                     break;
                 }
@@ -194,7 +194,7 @@ final class Rebase {
             if (offset >= sizeBytes() || shadow.kindAt(offset) != Shadow.Kind.ORIGIN) {
                 return offset;
             }
-            return Math.min(Math.min(origin.seekHole(offset), shadow.endOfRun(offset)), sizeBytes());
+            return Math.min(origin.seekHole(offset), shadow.endOfRun(offset, sizeBytes()));
         }
 
         @Override

@@ -48,23 +48,33 @@ final class Shadow {
         return isMissing(entry, offset) ? Kind.ORIGIN : Kind.DATA;
     }
 
-    /** Where the run that {@code offset} is in, all of one kind, ends: a later offset, at most {@link #sizeBytes}. */
-    long endOfRun(long offset) throws IOException {
+    /**
+     * Where the run that {@code offset} is in, all of one kind, ends.
+     *
+     * @param limit how far to look, {@code offset < limit <= sizeBytes()}
+     * @return a later offset, at most {@code limit}
+     */
+    long endOfRun(long offset, long limit) throws IOException {
         Kind kind = kindAt(offset);
         long at = offset;
         do {
             at = endOfPiece(at);
-        } while (at < sizeBytes() && kindAt(at) == kind);
-        return at;
+        } while (at < limit && kindAt(at) == kind);
+        return Math.min(at, limit);
     }
 
-    /** The first offset at or after {@code from} of a kind; {@link #sizeBytes} if there is none. */
-    long next(Kind kind, long from) throws IOException {
+    /**
+     * The first offset at or after {@code from} of a kind.
+     *
+     * @param limit how far to look, at most {@link #sizeBytes}
+     * @return {@code limit} if there is none before it, or {@code from} if that is later
+     */
+    long next(Kind kind, long from, long limit) throws IOException {
         long at = from;
-        while (at < sizeBytes() && kindAt(at) != kind) {
+        while (at < limit && kindAt(at) != kind) {
             at = endOfPiece(at);
         }
-        return Math.min(at, sizeBytes());
+        return Math.max(from, Math.min(at, limit));
     }
 
     /** Where what one entry of the map says of {@code offset} ends. */

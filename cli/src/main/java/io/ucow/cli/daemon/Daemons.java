@@ -130,7 +130,14 @@ public final class Daemons {
     public void commit(Found served, Path image, LongConsumer progress) throws IOException {
         JsonObject request = Requests.of(Requests.COMMIT);
         request.put("image", image.toString());
-        ask(run.awaitServed(served.daemon().id()), request, item -> progress.accept(item.getLong(Requests.BYTES)));
+        DaemonState serving = run.awaitServed(served.daemon().id());
+        try {
+            ask(serving, request, item -> progress.accept(item.getLong(Requests.BYTES)));
+        } catch (RemoteException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new IOException(e.getMessage() + "; nothing is lost, run it again: ucow commit " + image, e);
+        }
     }
 
     /**

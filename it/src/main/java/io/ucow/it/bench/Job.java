@@ -9,12 +9,15 @@ import java.util.List;
  * @param stage what it finds
  * @param unit of its rate
  * @param timed whether it runs for the seconds that were asked for; else until it has done a fixed amount
- * @param options fio's, but for those that all jobs have; empty for bonnie++
+ * @param options fio's, but for those that all jobs have; empty for what is not fio's
  */
 record Job(String name, Stage stage, Unit unit, boolean timed, List<String> options) {
     static final Job FILL =
             new Job("fill-1m", Stage.ALTERED, Unit.MEGABYTES, false, List.of("--rw=write", "--bs=1M", "--iodepth=4"));
     static final Job BONNIE = new Job(BonnieCsv.JOB, Stage.FILE_SYSTEM, Unit.KIBIBYTES, false, List.of());
+
+    static final Job FLATTEN = new Job("flatten", Stage.MOVED, Unit.MEGABYTES, false, List.of());
+    static final Job COMMIT = new Job("commit", Stage.MOVED, Unit.MEGABYTES, false, List.of());
 
     /** In the order in which each stage runs them. fio's random map is on: no block is written twice before all were. */
     static final List<Job> ALL = List.of(
@@ -33,7 +36,9 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
             random("mix-70-30-4k-qd16", Stage.ALTERED, "--rw=randrw", "--rwmixread=70", "--iodepth=16"),
             sequential("rewrite-1m", Stage.ALTERED, "--rw=write"),
             random("write-4k-fsync", Stage.ALTERED, "--rw=randwrite", "--iodepth=1", "--fsync=1"),
-            BONNIE);
+            BONNIE,
+            FLATTEN,
+            COMMIT);
 
     private static Job random(String name, Stage stage, String... options) {
         return new Job(name, stage, Unit.IOPS, true, List.of(concat("--bs=4k", options)));

@@ -2,8 +2,10 @@ package io.ucow.it.bench;
 
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -57,7 +59,11 @@ final class Runner {
                         jobs.stream().filter(job -> job.stage() == stage).toList();
                 if (!selected.isEmpty()) {
                     for (Target target : order) {
-                        runStage(stage, selected, target, round);
+                        if (stage == Stage.MOVED) {
+                            runMoves(selected, target, round);
+                        } else {
+                            runStage(stage, selected, target, round);
+                        }
                     }
                 }
             }
@@ -83,6 +89,61 @@ final class Runner {
                 progress.println("bench: " + target.name() + ": " + e.getMessage());
             }
         }
+    }
+
+    /** Each job moves the same data: half of the disk's, between holes, over a base that is a hole. */
+    private void runMoves(List<Job> selected, Target target, int round) throws IOException {
+        if (!target.moves()) {
+            return;
+        }
+        Path data = scratch.path("data.img");
+        for (Job job : selected) {
+            Path base = scratch.path("empty.img");
+            Movable moved = null;
+            try {
+                scratch.program("truncate", "--size=" + sizeBytes, base).run();
+                long bytes = writeData(data);
+                moved = target.overlay(scratch, base, data);
+                scratch.settle();
+                boolean flattens = job.equals(Job.FLATTEN);
+                double seconds = seconds(flattens ? moved.flatten() : moved.commit(), flattens ? scratch.out() : base);
+                add(job.metrics().get(0), target, round, Sample.of(bytes / seconds / 1e6));
+            } catch (IOException e) {
+                fail(job, target, round, e);
+            } finally {
+                Files.deleteIfExists(scratch.out());
+                Files.deleteIfExists(base);
+                Files.deleteIfExists(data);
+                if (moved != null) {
+                    Files.deleteIfExists(moved.file());
+                }
+            }
+        }
+    }
+
+    /** Until what it has written is on disk: not every program sees to that itself. */
+    private double seconds(Program program, Path written) throws IOException {
+        long before = System.nanoTime();
+        program.within(FIXED_LIMIT).run();
+        scratch.program("sync", written).within(FIXED_LIMIT).run();
+        return (System.nanoTime() - before) / 1e9;
+    }
+
+    /** Every other mebibyte of the base, with holes in between. @return bytes in it */
+    private long writeData(Path data) throws IOException {
+        scratch.program("truncate", "--size=" + sizeBytes, data).run();
+        long written = 0;
+        try (FileChannel from = FileChannel.open(scratch.base(), StandardOpenOption.READ);
+                FileChannel to = FileChannel.open(data, StandardOpenOption.WRITE)) {
+            for (long at = 0; at < sizeBytes; at += 2 * MIB) {
+                to.position(at);
+                for (int done = 0; done < MIB; ) {
+                    done += (int) from.transferTo(at + done, MIB - done, to);
+                }
+                written += MIB;
+            }
+        }
+        return written;
     }
 
     private void runJob(Job job, Path device, Target target, int round) throws IOException {

@@ -55,6 +55,11 @@ final class Scratch implements Closeable {
         return path("base.img");
     }
 
+    /** What a disk is flattened to. */
+    Path out() {
+        return path("out.img");
+    }
+
     /**
      * Writes the base: bytes that nothing compresses. They stay in the page cache.
      *

@@ -7,5 +7,7 @@ enum Stage {
     /** Wholly written, by {@code fill-1m}, which is the first job of the stage and itself measured if it was asked for. */
     ALTERED,
     /** An ext4 made on it. */
-    FILE_SYSTEM
+    FILE_SYSTEM,
+    /** No device: an overlay that has data in the half of its chunks, and what moves whole disks. */
+    MOVED
 }

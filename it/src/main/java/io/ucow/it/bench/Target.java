@@ -1,6 +1,7 @@
 package io.ucow.it.bench;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Optional;
 
 /** Something that makes a writable block device over the base. */
@@ -39,4 +40,19 @@ interface Target {
      * @throws IOException if that fails; what was begun is {@linkplain Scratch#close taken away} with the scratch directory
      */
     Attachment attach(Scratch scratch) throws IOException;
+
+    /** Whether it can write a whole disk to one file, and an overlay into its base. */
+    default boolean moves() {
+        return false;
+    }
+
+    /**
+     * Makes an overlay over {@code base}, with what {@code data} has.
+     *
+     * @param base a file of the same size
+     * @throws IOException if that fails
+     */
+    default Movable overlay(Scratch scratch, Path base, Path data) throws IOException {
+        throw new UnsupportedOperationException(name());
+    }
 }

@@ -76,6 +76,21 @@ final class Targets {
             attachLoop(scratch, attachment, copy, false);
             return attachment;
         }
+
+        @Override
+        public boolean moves() {
+            return true;
+        }
+
+        /** What there is to compare with is a copy of the same data by {@code cp}, which leaves holes, too. */
+        @Override
+        public Movable overlay(Scratch scratch, Path base, Path data) {
+            return new Movable(data, copy(scratch, data, scratch.out()), copy(scratch, data, base));
+        }
+
+        private static Program copy(Scratch scratch, Path from, Path to) {
+            return scratch.program("cp", "--sparse=always", from, to);
+        }
     }
 
     /** {@code qemu-storage-daemon}'s FUSE export of a qcow2 overlay. */
@@ -124,6 +139,25 @@ final class Targets {
             attachment.onClose(() -> Scratch.endProcess(pid));
             attachLoop(scratch, attachment, export, true);
             return attachment;
+        }
+
+        @Override
+        public boolean moves() {
+            return true;
+        }
+
+        @Override
+        public Movable overlay(Scratch scratch, Path base, Path data) throws IOException {
+            Path image = scratch.path("overlay.qcow2");
+            String over = "backing_file=" + base + ",backing_fmt=raw" + options;
+            scratch.program("qemu-img", "create", "-q", "-f", "qcow2", "-o", over, image)
+                    .run();
+            scratch.program("qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", data, image)
+                    .run();
+            return new Movable(
+                    image,
+                    scratch.program("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, scratch.out()),
+                    scratch.program("qemu-img", "commit", "-q", "-f", "qcow2", image));
         }
     }
 
@@ -290,6 +324,24 @@ final class Targets {
             attachment.onClose(() -> scratch.program(ucow, "detach", image).run());
             attachment.setDevice(Path.of(device.strip()));
             return attachment;
+        }
+
+        /** No transport takes part: one row of them will do. */
+        @Override
+        public boolean moves() {
+            return transport.equals("direct");
+        }
+
+        @Override
+        public Movable overlay(Scratch scratch, Path base, Path data) throws IOException {
+            Path image = scratch.path("disk.cow");
+            scratch.program(ucow, "create", "--base", data, image).run();
+            // Data from a base that is not to be there afterwards is copied into the image.
+            scratch.program(ucow, "rebase", "--base", base, image).run();
+            return new Movable(
+                    image,
+                    scratch.program(ucow, "flatten", image, scratch.out()),
+                    scratch.program(ucow, "commit", image));
         }
     }
 }
