@@ -107,7 +107,7 @@ class UcowCliTest {
 
     @Test
     void everyListingHasJson() {
-        for (String verb : List.of("list", "status", "info", "map", "check", "diff", "plugins")) {
+        for (String verb : List.of("list", "status", "info", "map", "check", "diff", "changed", "plugins")) {
             CommandLine command = UcowCli.commandLine().getSubcommands().get(verb);
             assertThat(command.getCommandSpec().optionsMap()).as(verb).containsKey("--json");
         }
@@ -212,6 +212,61 @@ class UcowCliTest {
         assertOneErrorLine("is a directory");
         assertThat(ucow("flatten", image, raw)).isEqualTo(ExitCodes.EXISTS);
         assertOneErrorLine(raw.toString(), "exists already");
+    }
+
+    @Test
+    void anImageIsResized() throws Exception {
+        Path image = temporary.resolve("a.cow");
+        assertThat(ucow("create", "--size", "4M", image)).isZero();
+
+        assertThat(ucow("resize", image, "+2M")).isZero();
+        assertThat(ucow("resize", image, "6M")).isZero();
+        assertThat(out.toString() + err).isEmpty();
+        assertThat(sizeOf(image)).isEqualTo(6 << 20);
+        assertThat(ucow("resize", image, "1M")).isEqualTo(ExitCodes.USAGE);
+        assertOneErrorLine(image.toString(), "add --shrink");
+        assertThat(ucow("resize", "--shrink", image, "1M")).isZero();
+        assertThat(sizeOf(image)).isEqualTo(1 << 20);
+        assertThat(ucow("resize", image, "+8E")).isEqualTo(ExitCodes.USAGE);
+        assertThat(ucow("resize", image, "+")).isEqualTo(ExitCodes.USAGE);
+        assertOneErrorLine("'' is not a size");
+    }
+
+    private long sizeOf(Path image) throws Exception {
+        assertThat(ucow("info", "--json", image)).isZero();
+        return JsonParser.object().from(out.toString()).getLong("sizeBytes");
+    }
+
+    @Test
+    void anImageIsExportedAndImported() throws Exception {
+        Path base = Files.write(temporary.resolve("base.img"), new byte[1 << 20]);
+        Path image = temporary.resolve("a.cow");
+        Path copy = temporary.resolve("b.cow");
+        Path all = temporary.resolve("all.delta");
+        Path delta = temporary.resolve("more.delta");
+        assertThat(ucow("create", "--base", base, image)).isZero();
+        assertThat(ucow("snapshot", image)).isZero();
+        Path first = Path.of(out.toString().strip());
+        assertThat(ucow("export", first, all)).isZero();
+        assertThat(ucow("import", all, copy)).isZero();
+        assertThat(out.toString() + err).isEmpty();
+        assertThat(ucow("export", first, all)).isEqualTo(ExitCodes.EXISTS);
+        assertOneErrorLine(all.toString(), "exists already");
+
+        assertThat(ucow("resize", image, "2M")).isZero();
+        assertThat(ucow("changed", "--since", first, image)).isZero();
+        assertThat(out.toString()).isEmpty();
+        assertThat(ucow("changed", "--json", "--since", first, image)).isZero();
+        assertThat(JsonParser.array().from(out.toString())).isEmpty();
+        assertThat(ucow("export", "--since", first, image, delta)).isZero();
+        assertThat(ucow("import", "--as", temporary.resolve("old.cow"), delta, copy))
+                .isZero();
+        assertThat(out.toString()).isEqualTo(temporary.toRealPath().resolve("old.cow") + "\n");
+        assertThat(sizeOf(copy)).isEqualTo(2 << 20);
+        assertThat(ucow("import", delta, copy)).isEqualTo(ExitCodes.BASE_CHANGED);
+        assertOneErrorLine(copy.toString(), "does not hold what", "is relative to");
+        assertThat(ucow("import", image, copy)).isEqualTo(ExitCodes.UNSUPPORTED);
+        assertOneErrorLine("is not a stream that 'ucow export' wrote");
     }
 
     @Test

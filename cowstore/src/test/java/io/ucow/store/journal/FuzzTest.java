@@ -26,6 +26,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.UUID;
@@ -314,6 +315,36 @@ class FuzzTest {
             assertThat(report.corruptions()).isEmpty();
             try (CowDevice device = TestDevices.openReadOnly(FORMAT, image, origin, TestDevices.NEXT_BOOT)) {
                 assertThat(TestDevices.read(device, 0, expected.length)).isEqualTo(expected);
+            }
+            changeSize(image, expected, random);
+        }
+    }
+
+    /** What can be written to can be given any size that there is room for; what is refused is as it was. */
+    private static void changeSize(SparseFile image, byte[] expected, Random random) throws IOException {
+        Origin origin = TestDevices.origin(BASE);
+        long now = Recovery.readSuperblock(image).geometry().sizeBytes();
+        long wanted =
+                switch (random.nextInt(4)) {
+                    case 0 -> 1 + Math.floorMod(random.nextLong(), now);
+                    case 1 -> hostile(image, random);
+                    default -> now + random.nextInt(1 << 20);
+                };
+        try {
+            FORMAT.resize(image, Path.of("x"), TestDevices.NEXT_BOOT, origin, wanted, true);
+        } catch (CorruptStoreException | StoreFullException | IllegalArgumentException e) {
+            assertThat(Recovery.readSuperblock(image).geometry().sizeBytes()).isEqualTo(now);
+        }
+        assertThat(FORMAT.check(image, Path.of("x"), TestDevices.NEXT_BOOT).corruptions())
+                .isEmpty();
+        try (CowDevice device = TestDevices.openReadOnly(FORMAT, image, origin, TestDevices.NEXT_BOOT)) {
+            long size = device.sizeBytes();
+            int length = (int) Math.min(expected.length, size);
+            assertThat(TestDevices.read(device, 0, length)).isEqualTo(Arrays.copyOf(expected, length));
+            if (size > now) {
+                int gained = (int) Math.min(size - now, READ_BYTES);
+                assertThat(TestDevices.read(device, now, gained)).isEqualTo(new byte[gained]);
+                assertThat(TestDevices.read(device, size - gained, gained)).isEqualTo(new byte[gained]);
             }
         }
     }
