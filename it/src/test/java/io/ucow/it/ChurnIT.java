@@ -25,10 +25,12 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 @Timeout(value = 2, unit = TimeUnit.HOURS)
 class ChurnIT {
     private static final long MIB = 1 << 20;
-    private static final long SECONDS = Long.getLong("ucow.churn.seconds", 18);
-    private static final int DEVICE_MEBIBYTES = 256;
-    private static final long FULL_BYTES = 120 * MIB;
-    private static final int MAX_FILE_BYTES = 6 << 20;
+    private static final long SECONDS = Long.getLong("ucow.churn.seconds", 15);
+    private static final int DEVICE_MEBIBYTES = 128;
+    private static final long FULL_BYTES = 40 * MIB;
+    private static final int MAX_FILE_BYTES = 2 << 20;
+    /** Frozen once, and compacted before and after. */
+    private static final int MIN_ROUNDS = 3;
     /** A chain has an end; so have disks that hold it. */
     private static final int MAX_LAYERS = 40;
     /** What the README has: superblocks, journal, and a map of this device twice. */
@@ -61,7 +63,7 @@ class ChurnIT {
         List<Path> layers = new ArrayList<>();
         int rounds = 0;
         try (TempMount mount = TempMount.of(device)) {
-            while (System.nanoTime() < end) {
+            while (System.nanoTime() < end || rounds < MIN_ROUNDS) {
                 fill(mount.root());
                 delete(mount.root());
                 Tool.of("fstrim", mount.root()).succeed();
