@@ -137,7 +137,7 @@ public final class Images {
             boolean done = false;
             try {
                 lock(file, image, true);
-                plugin.create(file, geometry, origin, options.maxBytes().orElse(0));
+                plugin.create(file, geometry, origin, options.maxBytes().orElse(0), options.compression());
                 done = true;
             } finally {
                 if (!done) {
@@ -194,7 +194,12 @@ public final class Images {
             throw e;
         }
         try {
-            return new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
+            CowDevice device =
+                    new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
+            if (options.packs()) {
+                device.startPacking(locked.image().toString());
+            }
+            return device;
         } catch (IOException e) {
             closeAfter(e, origin);
             throw e;
@@ -315,8 +320,11 @@ public final class Images {
      * @throws UnsupportedFormatException if a commit of the image was not finished
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
-        if (!info(image).clean()) {
-            open(image, false).close();
+        ImageInfo info = info(image);
+        if (!info.clean() || info.compression() != Compression.NONE) {
+            try (CowDevice device = open(image, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
+                device.unpackTail();
+            }
         }
         LockedImage locked = LockedImage.open(image, false);
         try (NativeFile file = locked.file()) {

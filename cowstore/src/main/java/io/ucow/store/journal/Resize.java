@@ -27,6 +27,8 @@ import java.util.UUID;
  * chunks; of the last chunk, if it was a part of one, a slot holds the rest. What a slot has past the device's end means
  * nothing while the old superblock counts, and is overwritten in place.
  *
+ * <p>A last chunk that is a part of one must not be packed.
+ *
  * <p>Both superblocks have the new size before anything that only the old one refers to is given back.
  *
  * <p>Threading: confined to one thread.
@@ -189,11 +191,19 @@ final class Resize {
         long end = (now.maxBytes() >>> geometry.chunkShift()) - MapTree.mostSlots(geometry);
         for (long chunk = table.nextPresent(0); chunk < table.chunkCount(); chunk = table.nextPresent(chunk + 1)) {
             long entry = table.lookup(chunk);
-            if (RemapEntry.isSlot(entry) && RemapEntry.slotOf(entry) >= end) {
+            if (lastSlot(entry, geometry.chunkShift()) >= end) {
                 throw full("its max size leaves no room for the map of a larger device; discard what is not needed, or"
                         + " flatten it");
             }
         }
+    }
+
+    /** The last slot that has any of the chunk, -1 if none has. */
+    private static long lastSlot(long entry, int chunkShift) {
+        if (RemapEntry.isPacked(entry)) {
+            return (RemapEntry.packedOffset(entry) + RemapEntry.packedBytes(entry) - 1) >>> chunkShift;
+        }
+        return RemapEntry.isSlot(entry) ? RemapEntry.slotOf(entry) : -1;
     }
 
     private StoreFullException full(String why) {
