@@ -293,7 +293,7 @@ public final class Images {
      * @throws StoreFullException if there is no room for the map of that size
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
-        if (!info(image).clean()) {
+        if (contentId(image).isEmpty()) { // cheaper than info, which loads the map
             open(image, false).close();
         }
         LockedImage locked = LockedImage.open(image, false);
