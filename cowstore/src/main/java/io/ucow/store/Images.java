@@ -320,8 +320,7 @@ public final class Images {
      * @throws UnsupportedFormatException if a commit of the image was not finished
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
-        ImageInfo info = info(image);
-        if (!info.clean() || info.compression() != Compression.NONE) {
+        if (contentId(image).isEmpty() || info(image).compression() != Compression.NONE) {
             try (CowDevice device = open(image, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
                 device.unpackTail();
             }
