@@ -50,12 +50,6 @@ public final class Flattening {
         });
     }
 
-    /** As the one that follows, without compression. */
-    public static void toImage(BlockDevice device, Path out, int chunkBytes, String format, LongConsumer progress)
-            throws IOException {
-        toImage(device, out, chunkBytes, format, Compression.NONE, progress);
-    }
-
     /**
      * Writes an image without a base, in which blocks of zeros take no space.
      *
