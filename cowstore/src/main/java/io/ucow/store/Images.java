@@ -315,7 +315,7 @@ public final class Images {
      * @throws UnsupportedFormatException if a commit of the image was not finished
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
-        if (!info(image).clean()) {
+        if (contentId(image).isEmpty()) { // cheaper than info, which loads the map
             open(image, false).close();
         }
         LockedImage locked = LockedImage.open(image, false);

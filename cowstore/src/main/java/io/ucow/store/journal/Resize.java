@@ -69,7 +69,9 @@ final class Resize {
         ContentId content = ContentId.random();
         writeSuperblock(next, content);
         writeSuperblock(next.advanced(next.rootPage(), next.journalHead(), Superblock.CLEAN), content);
-        Repair.giveBackLeaks(file, bootId);
+        if (next.rootPage() != now.rootPage()) {
+            Repair.giveBackLeaks(file, bootId);
+        }
     }
 
     /** Writes all that the new superblock is to refer to, durably. @return that superblock */
