@@ -15,7 +15,7 @@ public interface CompactableStore extends ExceptionStore {
      * The first slot that would not be needed if all that is in use lay together at the front. Space freed earlier counts
      * as in use until {@link #reclaim}; space set aside for metadata is given back.
      */
-    long compactLimit();
+    long compactLimit() throws IOException;
 
     /** Moves metadata that lies behind all else to free slots before it, then cuts off what is free at the file's end. */
     void shrink() throws IOException;

@@ -40,6 +40,8 @@ public final class FaultFile implements PositionalFile {
     private final List<Event> events = new ArrayList<>();
     private final byte[] initial;
     private byte[] content;
+    private final Prefix killed = new Prefix();
+    private final Prefix synced = new Prefix();
 
     public FaultFile(byte[] content) {
         this.initial = content.clone();
@@ -84,11 +86,7 @@ public final class FaultFile implements PositionalFile {
 
     /** What the process that dies after {@code cut} calls leaves in the page cache. */
     public synchronized byte[] killedAt(int cut) {
-        byte[] bytes = initial.clone();
-        for (Event e : events.subList(0, cut)) {
-            bytes = apply(bytes, e);
-        }
-        return bytes;
+        return killed.after(cut).clone();
     }
 
     /**
@@ -97,16 +95,11 @@ public final class FaultFile implements PositionalFile {
      * cut off may be there again.
      */
     public synchronized byte[] powerLostAt(int cut, Random random) {
-        byte[] durable = initial.clone();
-        int pending = 0;
-        for (int i = 0; i < cut; i++) {
-            if (events.get(i).isSync()) {
-                for (Event e : events.subList(pending, i)) {
-                    durable = apply(durable, e);
-                }
-                pending = i + 1;
-            }
+        int pending = cut;
+        while (pending > 0 && !events.get(pending - 1).isSync()) {
+            pending--;
         }
+        byte[] durable = synced.after(pending);
         TreeMap<Long, List<byte[]>> versions = new TreeMap<>();
         List<Integer> sizes = new ArrayList<>(List.of(durable.length));
         byte[] volatileBytes = durable.clone();
@@ -137,6 +130,24 @@ public final class FaultFile implements PositionalFile {
             }
         });
         return left;
+    }
+
+    /** The file after some of the calls; asked for more and more of them, it does each once. */
+    private final class Prefix {
+        private byte[] bytes;
+        private int count;
+
+        /** @return to be read until the next call */
+        byte[] after(int calls) {
+            if (bytes == null || calls < count) {
+                bytes = initial.clone();
+                count = 0;
+            }
+            while (count < calls) {
+                bytes = apply(bytes, events.get(count++));
+            }
+            return bytes;
+        }
     }
 
     private static byte[] apply(byte[] bytes, Event e) {

@@ -174,6 +174,36 @@ class NativeFileTest {
     }
 
     @Test
+    void lockIsHeldUntilTheLastDescriptorOfAnOpenFileIsClosed() throws IOException {
+        Files.createFile(path);
+        try (NativeFile other = NativeFile.open(path, Libc.O_RDWR)) {
+            NativeFile first = NativeFile.open(path, Libc.O_RDWR);
+            assertThat(first.tryLock(true)).isTrue();
+            try (NativeFile another = first.another()) {
+                another.write(ByteBuffer.allocateDirect(10), 0);
+                first.close();
+                assertThat(another.size()).isEqualTo(10);
+                assertThat(another.name()).isEqualTo(path.toString());
+                assertThat(other.tryLock(false)).isFalse();
+            }
+            assertThat(other.tryLock(false)).isTrue();
+        }
+    }
+
+    @Test
+    void bytesAreLockedOneByOne() throws IOException {
+        Files.createFile(path);
+        try (NativeFile a = NativeFile.open(path, Libc.O_RDWR);
+                NativeFile b = NativeFile.open(path, Libc.O_RDWR)) {
+            assertThat(a.tryLockByte(false, 1L << 62)).isTrue();
+            assertThat(b.tryLockByte(false, 1L << 62)).isTrue();
+            assertThat(b.tryLockByte(true, 1L << 62)).isFalse();
+            assertThat(b.tryLockByte(true, (1L << 62) + 1)).isTrue();
+            assertThat(a.tryLock(false)).isFalse();
+        }
+    }
+
+    @Test
     void failedCallsNameTheFileAndCarryTheirErrno() throws IOException {
         assertErrno(Errno.ENOENT, () -> NativeFile.open(path, Libc.O_RDONLY).close());
         Files.createFile(path);

@@ -27,6 +27,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
@@ -75,6 +76,10 @@ final class UcowStore implements CompactableStore {
     private final boolean cleanAtOpen;
     private final boolean continuesSession;
     private final long replayedRecords;
+    /** Where the slots in use ended when the store was opened. */
+    private final long endAtOpen;
+    /** Counted down once nothing that is free is referred to by what power loss may bring back, see {@link #settle}. */
+    private final CountDownLatch settled;
     /** What a barrier in the ring covered at open: durable as soon as anything is synced. */
     private final long coveredAtOpen;
 
@@ -143,6 +148,8 @@ final class UcowStore implements CompactableStore {
         this.replayedRecords = recovery.replayedRecords();
         this.continuesSession = recovery.continuesSession();
         this.freed = recovery.freed();
+        this.endAtOpen = recovery.endOfSlots();
+        this.settled = new CountDownLatch(continuesSession ? 1 : 0);
         long head = superblock.journalHead();
         long skipped = head + superblock.journalCapacity();
         this.journal = continuesSession
@@ -176,18 +183,63 @@ final class UcowStore implements CompactableStore {
         }
         if (!cleanAtOpen) {
             LOG.info("recovered image={} records={} altered={}", image, replayedRecords, table.alteredChunks());
-            // Slots that were allocated but never committed, and freed but not given back.
-            slots.forEachFreeRun(recovery.endOfSlots(), this::punch);
-            if (packs != null) {
-                packs.forEachUnusedBlocks(this::punchBytes);
-            }
+        }
+        if (!continuesSession && !cleanAtOpen) {
+            punchFree();
+        } else if (!context.background()) {
+            settle();
         }
         if (context.background()) {
             maintenance.start();
-            if (!freed.isEmpty()) {
+            if (continuesSession || !freed.isEmpty()) {
                 maintenance.wake();
             }
         }
+    }
+
+    /** Gives back slots that were allocated but never committed, and freed but not given back. */
+    private void punchFree() throws IOException {
+        slots.forEachFreeRun(endAtOpen, this::punch);
+        if (packs != null) {
+            packs.forEachUnusedBlocks(this::punchBytes);
+        }
+    }
+
+    /**
+     * Makes durable what a killed session left, the last superblock included: its process may have died between writing
+     * that and syncing it, and until then what only the one before refers to is not free. Does nothing the second time.
+     */
+    private void settle() throws IOException {
+        if (settled.getCount() == 0) {
+            return;
+        }
+        try {
+            requireHealthy();
+            try {
+                file.sync();
+            } catch (IOException e) {
+                throw fail(e);
+            }
+            punchFree();
+        } finally {
+            settled.countDown();
+        }
+    }
+
+    /** Waits until what is free may be written to. */
+    private void awaitSettled() throws IOException {
+        boolean interrupted = false;
+        while (settled.getCount() > 0) {
+            try {
+                settled.await();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        requireHealthy();
     }
 
     private void checkpointOrAdopt(Recovery recovery) throws IOException {
@@ -312,7 +364,7 @@ final class UcowStore implements CompactableStore {
 
     @Override
     public long allocate(long chunk, int count) throws IOException {
-        requireHealthy();
+        awaitSettled();
         return slots.allocate(count);
     }
 
@@ -530,6 +582,7 @@ final class UcowStore implements CompactableStore {
 
     /** Writes the changed part of the map and makes it, and everything committed before, durable. */
     private void checkpoint(UUID bootId) throws IOException {
+        awaitSettled();
         checkpointLock.lock();
         try {
             requireHealthy();
@@ -638,7 +691,8 @@ final class UcowStore implements CompactableStore {
     }
 
     @Override
-    public long compactLimit() {
+    public long compactLimit() throws IOException {
+        awaitSettled();
         checkpointLock.lock();
         try {
             releaseFreeMapSlots();
@@ -711,6 +765,7 @@ final class UcowStore implements CompactableStore {
 
     /** What the maintenance thread does. @return true to be called again after a while of quiet */
     private boolean maintain(boolean idle) throws IOException {
+        settle();
         if (failure != null) {
             return false;
         }
@@ -828,6 +883,7 @@ final class UcowStore implements CompactableStore {
                 packer;
                 tree) {
             if (!context.readOnly()) {
+                settle();
                 checkpointOrFlush();
                 giveBack();
                 // Nothing durable refers to them, and the next session would not know them for slots of map pages.

@@ -3,6 +3,7 @@ package io.ucow.store.format;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucow.store.Compression;
 import io.ucow.store.ContentId;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.Geometry;
@@ -114,7 +115,20 @@ class DeltaLayoutTest {
         UUID uuid = new UUID(0x10, 0x700);
         ByteBuffer superblock = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
         Superblock clean =
-                new Superblock(0, 3, new Geometry(1, 12), 0, 8192, 64, 0, 12288, uuid, Superblock.CLEAN, null, 0);
+                new Superblock(
+                        0,
+                        3,
+                        new Geometry(1, 12),
+                        0,
+                        8192,
+                        64,
+                        0,
+                        12288,
+                        uuid,
+                        Superblock.CLEAN,
+                        null,
+                        0,
+                        Compression.NONE);
         clean.encode(superblock, 1);
         assertThat(clean.contentId(superblock)).isEqualTo(new ContentId(0x713));
         Superblock.putContentId(superblock, HEADER.content());
