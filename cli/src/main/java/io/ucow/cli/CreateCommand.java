@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import io.ucow.cli.text.Sizes;
+import io.ucow.store.Compression;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Images;
 import java.io.IOException;
@@ -61,6 +62,16 @@ final class CreateCommand implements Callable<Integer> {
                     + " space fail as on a full disk; discards make room. Default: no limit.")
     private Long maxSize;
 
+    @Option(
+            names = "--compress",
+            converter = CompressionConverter.class,
+            paramLabel = "CODEC",
+            defaultValue = "none",
+            description =
+                    "lz4: have chunks compressed that nobody has written to for some seconds, while the image is in"
+                            + " use. none: do not. Default: ${DEFAULT-VALUE}.")
+    private Compression compression;
+
     @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
     private Path image;
 
@@ -80,7 +91,8 @@ final class CreateCommand implements Callable<Integer> {
                 size == null ? OptionalLong.empty() : OptionalLong.of(size),
                 (int) chunk,
                 format,
-                maxSize == null ? OptionalLong.empty() : OptionalLong.of(maxSize)));
+                maxSize == null ? OptionalLong.empty() : OptionalLong.of(maxSize),
+                compression));
         return ExitCodes.OK;
     }
 }

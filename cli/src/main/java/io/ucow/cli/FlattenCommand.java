@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import io.ucow.cli.text.Sizes;
+import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Flattening;
@@ -44,6 +45,15 @@ final class FlattenCommand implements Callable<Integer> {
                     + CreateOptions.DEFAULT_CHUNK_BYTES + " bytes.")
     private Long chunk;
 
+    @Option(
+            names = "--compress",
+            converter = CompressionConverter.class,
+            paramLabel = "CODEC",
+            description =
+                    "What the new image compresses its chunks with, as for 'create'; all of them are compressed at"
+                            + " once. Not for raw. Default: none.")
+    private Compression compression;
+
     @Parameters(index = "0", paramLabel = "IMAGE", description = "The image.")
     private Path image;
 
@@ -55,6 +65,10 @@ final class FlattenCommand implements Callable<Integer> {
         boolean raw = format.equals(RAW);
         if (raw && chunk != null) {
             throw new ParameterException(spec.commandLine(), "--chunk is for -O ucow; a raw file has no chunks");
+        }
+        if (raw && compression != null) {
+            throw new ParameterException(
+                    spec.commandLine(), "--compress is for -O ucow; a raw file cannot be compressed");
         }
         if (chunk != null && chunk > Integer.MAX_VALUE) {
             throw new ParameterException(
@@ -68,7 +82,13 @@ final class FlattenCommand implements Callable<Integer> {
                 Flattening.toRaw(device, out, progress);
             } else {
                 int chunkBytes = chunk == null ? CreateOptions.DEFAULT_CHUNK_BYTES : chunk.intValue();
-                Flattening.toImage(device, out, chunkBytes, format, progress);
+                Flattening.toImage(
+                        device,
+                        out,
+                        chunkBytes,
+                        format,
+                        compression == null ? Compression.NONE : compression,
+                        progress);
             }
         }
         return ExitCodes.OK;

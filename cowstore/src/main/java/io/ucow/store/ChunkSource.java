@@ -12,7 +12,15 @@ public sealed interface ChunkSource {
      * Altered: held by the store.
      *
      * @param storeOffset where the chunk, or that part of it which is meant, starts in the store file, in bytes
-     * @param storedBytes bytes set aside for the chunk there; fewer than a chunk when it is compressed
+     * @param storedBytes bytes set aside for the chunk there
      */
     record Slot(long storeOffset, int storedBytes) implements ChunkSource {}
+
+    /**
+     * Altered, and compressed: to be read through the store only.
+     *
+     * @param storeOffset where it is in the store file, in bytes
+     * @param storedBytes bytes that it takes there
+     */
+    record Packed(long storeOffset, int storedBytes) implements ChunkSource {}
 }

@@ -37,6 +37,8 @@ public final class CowDevice implements ImageDevice {
     private final LongAdder copies = new LongAdder();
     private final LongAdder flushes = new LongAdder();
     private final AtomicBoolean closed = new AtomicBoolean();
+    /** What packs cold chunks in the background; null until it is asked for, and where nothing is compressed. */
+    private Packing packing;
 
     /**
      * Takes ownership of both parts.
@@ -85,6 +87,8 @@ public final class CowDevice implements ImageDevice {
                     origin.read(dst, guestOffset);
                 } else if (RemapEntry.isZero(entry)) {
                     Zeros.fill(dst);
+                } else if (RemapEntry.isPacked(entry)) {
+                    store.readPacked(chunk, entry, within, dst);
                 } else {
                     store.read(entry, within, dst);
                 }
@@ -419,10 +423,11 @@ public final class CowDevice implements ImageDevice {
         }
         if (RemapEntry.isOrigin(old) || RemapEntry.isSlot(old)) {
             origin.read(merged, geometry.startOf(chunk) + from);
-        } else if (RemapEntry.isZero(old)) {
+        } else if (RemapEntry.isZero(old) || from >= geometry.lengthOf(chunk)) {
+            // Of a packed chunk that is damaged, a write of all that the device has of it needs nothing.
             Zeros.fill(merged);
         } else {
-            store.read(old, from, merged);
+            store.readPacked(chunk, old, from, merged);
         }
     }
 
@@ -630,12 +635,43 @@ public final class CowDevice implements ImageDevice {
                 s.journalRecords(),
                 s.journalCapacity(),
                 s.checkpoints(),
-                s.checkpointPages());
+                s.checkpointPages(),
+                s.packedChunks(),
+                s.logicalBytes(),
+                s.storedBytes(),
+                s.damagedReads());
     }
 
     @Override
     public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
         new ExtentWalk(store, blocks, visitor).run();
+    }
+
+    /** Has a thread of this device's pack cold chunks from now on, in a store that compresses; called once at the most. */
+    void startPacking(String name) {
+        if (store.packer() != null) {
+            packing = new Packing(this, store.packer(), name);
+            packing.start();
+        }
+    }
+
+    /**
+     * Packs every chunk that can be and that is not written to meanwhile, in a store that compresses, and gives the space
+     * back. Not while {@link #startPacking}'s thread is at it.
+     */
+    void packAll() throws IOException {
+        ChunkPacker packer = store.packer();
+        if (packer == null) {
+            return;
+        }
+        long[] chunks = new long[Packing.batch(geometry.chunkSize())];
+        // The first round takes the marks of what was written just now away.
+        for (int round = 0; round < 2; round++) {
+            for (int n = packer.next(chunks); n != ChunkPacker.ROUND_OVER; n = packer.next(chunks)) {
+                relocate(chunks, n, packer);
+            }
+        }
+        store.reclaim();
     }
 
     private void requireWritable() throws IOException {
@@ -649,6 +685,9 @@ public final class CowDevice implements ImageDevice {
     public void close() throws IOException {
         if (!closed.compareAndSet(false, true)) {
             return;
+        }
+        if (packing != null) {
+            packing.stop();
         }
         try (origin) {
             store.close();

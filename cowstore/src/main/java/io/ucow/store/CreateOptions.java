@@ -13,17 +13,24 @@ import java.util.OptionalLong;
  * @param chunkBytes chunk size, a power of two from 4 KiB to 1 MiB
  * @param format the plug-in's name
  * @param maxBytes what the file may grow to, metadata included; empty for no limit
+ * @param compression what chunks are compressed with that are not written to any more
  */
 public record CreateOptions(
-        Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format, OptionalLong maxBytes) {
+        Path image,
+        Optional<Path> base,
+        OptionalLong sizeBytes,
+        int chunkBytes,
+        String format,
+        OptionalLong maxBytes,
+        Compression compression) {
     /** Chunk size unless asked otherwise; the README says what was measured. */
     public static final int DEFAULT_CHUNK_BYTES = 32 << 10;
     /** Plug-in unless asked otherwise. */
     public static final String DEFAULT_FORMAT = "ucow";
 
-    /** Without a limit. */
+    /** Without a limit, and without compression. */
     public CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
-        this(image, base, sizeBytes, chunkBytes, format, OptionalLong.empty());
+        this(image, base, sizeBytes, chunkBytes, format, OptionalLong.empty(), Compression.NONE);
     }
 
     /** @throws IllegalArgumentException in words fit for a command line's user */
@@ -33,6 +40,13 @@ public record CreateOptions(
                 || chunkBytes > 1 << Geometry.MAX_CHUNK_SHIFT) {
             throw new IllegalArgumentException(
                     "chunk size " + chunkBytes + " is not a power of two between 4K and 1M bytes");
+        }
+        if (compression != Compression.NONE && chunkBytes < 1 << Compression.MIN_CHUNK_SHIFT) {
+            throw new IllegalArgumentException("compression takes chunks of 16K or more: smaller ones save no space");
+        }
+        if (compression != Compression.NONE && maxBytes.isPresent()) {
+            throw new IllegalArgumentException("a max size and compression exclude each other: a compressed chunk whose"
+                    + " neighbours are gone can keep two slots from others");
         }
         if (base.isEmpty() && sizeBytes.isEmpty()) {
             throw new IllegalArgumentException("a device without a base needs a size");

@@ -12,6 +12,10 @@ package io.ucow.store;
  * @param journalCapacity records the journal has room for
  * @param checkpoints checkpoints finished
  * @param checkpointPages metadata pages written by them
+ * @param packedChunks those of the altered chunks that are compressed
+ * @param logicalBytes bytes that the altered chunks would take if none were compressed
+ * @param storedBytes bytes that they take
+ * @param damagedReads reads that failed because a compressed chunk is damaged
  */
 public record DeviceStats(
         long copies,
@@ -22,4 +26,8 @@ public record DeviceStats(
         long journalRecords,
         long journalCapacity,
         long checkpoints,
-        long checkpointPages) {}
+        long checkpointPages,
+        long packedChunks,
+        long logicalBytes,
+        long storedBytes,
+        long damagedReads) {}

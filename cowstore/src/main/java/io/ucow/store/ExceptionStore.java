@@ -74,6 +74,20 @@ public interface ExceptionStore extends Closeable {
     void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException;
 
     /**
+     * Reads from a packed chunk, from {@code offsetInChunk} on into all of {@code dst}, which ends within it.
+     *
+     * @throws IOException if what is stored is damaged, or another chunk's; {@code dst} holds anything then
+     */
+    default void readPacked(long chunk, long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
+        throw new IOException("chunk " + chunk + " is packed, which this format does not know");
+    }
+
+    /** What packs this store's cold chunks; null where nothing is compressed, or nothing may be changed. */
+    default ChunkPacker packer() {
+        return null;
+    }
+
+    /**
      * Writes all of {@code src} in place, on into the chunks that continue {@code entry}. Blocks that are missing may be
      * written, by the holder of the chunk's future alone; they go on missing until a commit says otherwise.
      */

@@ -35,6 +35,20 @@ public interface ExceptionStoreProvider {
      */
     void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes) throws IOException;
 
+    /**
+     * As the other, for a store that compresses chunks which are not written to any more.
+     *
+     * @throws IllegalArgumentException also if the format cannot do that
+     */
+    default void create(
+            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, Compression compression)
+            throws IOException {
+        if (compression != Compression.NONE) {
+            throw new IllegalArgumentException("format '" + name() + "' does not compress");
+        }
+        create(file, geometry, origin, maxBytes);
+    }
+
     /** As the other, without a limit. */
     default void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
         create(file, geometry, origin, 0);

@@ -3,10 +3,12 @@ package io.ucow.store;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 
 /**
@@ -48,27 +50,61 @@ public final class Flattening {
         });
     }
 
+    /** As the one that follows, without compression. */
+    public static void toImage(BlockDevice device, Path out, int chunkBytes, String format, LongConsumer progress)
+            throws IOException {
+        toImage(device, out, chunkBytes, format, Compression.NONE, progress);
+    }
+
     /**
      * Writes an image without a base, in which blocks of zeros take no space.
      *
      * @param out must not exist
      * @param chunkBytes as {@link CreateOptions}
      * @param format the plug-in's name
+     * @param compression what its chunks are compressed with
      * @param progress as {@link DeviceCopy#copy}
      * @throws FileAlreadyExistsException if {@code out} exists
      * @throws StoreFullException if there is no room for it
      * @throws UnsupportedFormatException if no plug-in has the format's name
      * @throws IllegalArgumentException if the chunk size is not possible, or not for a device of this size
      */
-    public static void toImage(BlockDevice device, Path out, int chunkBytes, String format, LongConsumer progress)
+    public static void toImage(
+            BlockDevice device, Path out, int chunkBytes, String format, Compression compression, LongConsumer progress)
             throws IOException {
         OptionalLong size = OptionalLong.of(device.sizeBytes());
         write(out, part -> {
-            Images.create(new CreateOptions(part, Optional.empty(), size, chunkBytes, format));
-            try (CowDevice image = Images.open(part, false)) {
-                DeviceCopy.copy(device, image::write, progress);
+            Images.create(new CreateOptions(
+                    part, Optional.empty(), size, chunkBytes, format, OptionalLong.empty(), compression));
+            try (CowDevice image = Images.open(part, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
+                DeviceCopy.copy(device, new PackingSink(image), progress);
+                image.packAll();
             }
         });
+    }
+
+    /** Writes to an image, and from time to time packs what was written, so that it never takes much more than packed. */
+    private static final class PackingSink implements DeviceCopy.Sink {
+        private static final long PACK_EVERY_BYTES = 64 << 20;
+
+        private final CowDevice image;
+        private final AtomicLong unpacked = new AtomicLong();
+
+        PackingSink(CowDevice image) {
+            this.image = image;
+        }
+
+        @Override
+        public void write(long offset, ByteBuffer src) throws IOException {
+            int n = src.remaining();
+            image.write(offset, src);
+            long before = unpacked.getAndAdd(n);
+            if (before < PACK_EVERY_BYTES && before + n >= PACK_EVERY_BYTES) {
+                // One of the copy's two threads; the other goes on.
+                image.packAll();
+                unpacked.set(0);
+            }
+        }
     }
 
     private static void write(Path out, Writer writer) throws IOException {

@@ -19,6 +19,9 @@ import java.util.Optional;
  * @param zeroChunks chunks that read as zeros without a slot
  * @param allocatedBytes storage the file occupies, metadata included
  * @param maxBytes what the file may grow to, metadata included; 0 for no limit
+ * @param compression of chunks that are not written to any more
+ * @param packedChunks those of the altered chunks that are compressed
+ * @param packedBytes bytes that these take in the file
  * @param clean false when it was not closed properly, or is open for writing now
  * @param details further facts of the format, for people: name to text, in display order
  */
@@ -35,5 +38,54 @@ public record ImageInfo(
         long zeroChunks,
         long allocatedBytes,
         long maxBytes,
+        Compression compression,
+        long packedChunks,
+        long packedBytes,
         boolean clean,
-        Map<String, String> details) {}
+        Map<String, String> details) {
+    /** Of an image that does not compress. */
+    public ImageInfo(
+            Path image,
+            String format,
+            int formatVersion,
+            String uuid,
+            Geometry geometry,
+            Optional<Path> base,
+            long baseSizeBytes,
+            boolean baseIsImage,
+            long alteredChunks,
+            long zeroChunks,
+            long allocatedBytes,
+            long maxBytes,
+            boolean clean,
+            Map<String, String> details) {
+        this(
+                image,
+                format,
+                formatVersion,
+                uuid,
+                geometry,
+                base,
+                baseSizeBytes,
+                baseIsImage,
+                alteredChunks,
+                zeroChunks,
+                allocatedBytes,
+                maxBytes,
+                Compression.NONE,
+                0,
+                0,
+                clean,
+                details);
+    }
+
+    /** Bytes that the altered chunks would take if none of them were compressed. */
+    public long logicalBytes() {
+        return alteredChunks << geometry.chunkShift();
+    }
+
+    /** Bytes that compression saves of these. */
+    public long savedBytes() {
+        return (packedChunks << geometry.chunkShift()) - packedBytes;
+    }
+}

@@ -117,7 +117,7 @@ public final class Images {
             boolean done = false;
             try {
                 lock(file, image, true);
-                plugin.create(file, geometry, origin, options.maxBytes().orElse(0));
+                plugin.create(file, geometry, origin, options.maxBytes().orElse(0), options.compression());
                 done = true;
             } finally {
                 if (!done) {
@@ -174,7 +174,12 @@ public final class Images {
             throw e;
         }
         try {
-            return new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
+            CowDevice device =
+                    new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
+            if (options.packs()) {
+                device.startPacking(locked.image().toString());
+            }
+            return device;
         } catch (IOException e) {
             closeAfter(e, origin);
             throw e;

@@ -8,8 +8,14 @@ import java.util.Objects;
  * @param readOnly true to change nothing at all, not even to recover on disk
  * @param cache how base and store are read and written
  * @param detectZeroes true to give chunks that are written as zeros no slot, see {@link CowDevice#write}
+ * @param packs true to have cold chunks packed in the background, where the image was created so
  */
-public record OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes) {
+public record OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes, boolean packs) {
+    /** Cold chunks are packed if anything is written at all. */
+    public OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes) {
+        this(readOnly, cache, detectZeroes, !readOnly);
+    }
+
     /** @throws NullPointerException if {@code cache} is null */
     public OpenOptions {
         Objects.requireNonNull(cache);

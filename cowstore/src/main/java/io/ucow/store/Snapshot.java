@@ -163,7 +163,7 @@ final class Snapshot {
         Files.setPosixFilePermissions(temporary, Files.getPosixFilePermissions(image));
         ImageInfo info = frozen.info();
         OriginReference base = frozen.reference(layer.getFileName().toString());
-        Images.plugin(info.format()).create(file, info.geometry(), base, info.maxBytes());
+        Images.plugin(info.format()).create(file, info.geometry(), base, info.maxBytes(), info.compression());
     }
 
     private void replaceImage() throws IOException {

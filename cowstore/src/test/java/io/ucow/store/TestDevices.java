@@ -42,6 +42,11 @@ public final class TestDevices {
         return new CowDevice(plugin.open(file, Path.of(file.name()), context), origin, readers, false);
     }
 
+    /** Packs all that can be, of a store that compresses: what the thread does that a test's device does not have. */
+    public static void packAll(CowDevice device) throws IOException {
+        device.packAll();
+    }
+
     /** Moves those of {@code chunks} that have a slot to another one, but not those being changed. @return how many */
     public static int move(CowDevice device, long... chunks) throws IOException {
         return device.relocate(chunks, chunks.length, device.slotMover(0, Long.MAX_VALUE));

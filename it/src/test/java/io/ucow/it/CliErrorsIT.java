@@ -68,6 +68,19 @@ class CliErrorsIT {
         mistake(USAGE, "", "create", "--base", "empty", "x.cow");
         mistake(USAGE, "is less than", "create", "--base", "base", "--max-size", "1M", "x.cow");
         mistake(USAGE, "is not a size", "create", "--base", "base", "--max-size", "all", "x.cow");
+        mistake(USAGE, "none, lz4", "create", "--base", "base", "--compress", "zstd", "x.cow");
+        mistake(
+                USAGE,
+                "exclude each other",
+                "create",
+                "--size",
+                "1G",
+                "--max-size",
+                "1G",
+                "--compress",
+                "lz4",
+                "x.cow");
+        mistake(USAGE, "16K or more", "create", "--base", "base", "--compress", "lz4", "--chunk", "8K", "x.cow");
         mistake(NOT_FOUND, "nowhere: no such base", "create", "--base", "nowhere", "x.cow");
         mistake(NOT_FOUND, "nowhere", "create", "--base", "base", "nowhere/x.cow");
         mistake(EXISTS, "vm.cow: exists already", "create", "--base", "base", "vm.cow");
@@ -164,6 +177,8 @@ class CliErrorsIT {
         mistake(USAGE, "OUT", "flatten", "vm.cow");
         mistake(USAGE, "'more'", "flatten", "vm.cow", "x.img", "more");
         mistake(USAGE, "a raw file has no chunks", "flatten", "--chunk", "64K", "vm.cow", "x.img");
+        mistake(USAGE, "a raw file cannot be compressed", "flatten", "--compress", "lz4", "vm.cow", "x.img");
+        mistake(USAGE, "none, lz4", "flatten", "-O", "ucow", "--compress", "gzip", "vm.cow", "x.cow");
         mistake(USAGE, "power of two", "flatten", "-O", "ucow", "--chunk", "48K", "vm.cow", "x.cow");
         mistake(NOT_FOUND, "no such image", "flatten", "nowhere.cow", "x.img");
         mistake(NOT_FOUND, "make it with mkdir", "flatten", "vm.cow", "nowhere/x.img");

@@ -3,6 +3,7 @@ package io.ucow.cli.text;
 import com.grack.nanojson.JsonArray;
 import com.grack.nanojson.JsonObject;
 import io.ucow.store.ChunkSource;
+import io.ucow.store.Compression;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.MapExtent;
@@ -19,11 +20,16 @@ import java.util.Optional;
  * <pre>
  *   {"image":"/vm/a.cow", "format":"ucow", "formatVersion":1, "uuid":"…", "sizeBytes":N, "chunkBytes":N,
  *    "base":"/vm/base.img", "baseFormat":"raw" | "ucow" | null, "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N,
- *    "allocatedBytes":N, "maxBytes":N or 0 for no limit, "clean":true, "details":{"name":"text", …}}
+ *    "allocatedBytes":N, "maxBytes":N or 0 for no limit, "compression":"none" | "lz4", "packedChunks":N, "packedBytes":N,
+ *    "logicalBytes":N, "storedBytes":N, "savedBytes":N, "clean":true, "details":{"name":"text", …}}
  * </pre>
- * An extent, from {@code ucow map --json}; {@code offset}, its place in the image file, only when the source is store:
+ * Altered chunks have {@code logicalBytes}, and take {@code savedBytes} less than that.
+ *
+ * <p>An extent, from {@code ucow map --json}; {@code offset}, its place in the image file, and what follows only when the
+ * source is store; a compressed chunk is an extent of its own:
  * <pre>
- *   {"start":N, "length":N, "source":"base" | "zero" | "store", "offset":N, "stored":bytes of its first chunk there}
+ *   {"start":N, "length":N, "source":"base" | "zero" | "store", "offset":N, "stored":bytes of its first chunk there,
+ *    "compressed":false}
  * </pre>
  */
 public final class ImageJson {
@@ -48,6 +54,12 @@ public final class ImageJson {
                 .value("zeroChunks", info.zeroChunks())
                 .value("allocatedBytes", info.allocatedBytes())
                 .value("maxBytes", info.maxBytes())
+                .value("compression", info.compression().label())
+                .value("packedChunks", info.packedChunks())
+                .value("packedBytes", info.packedBytes())
+                .value("logicalBytes", info.logicalBytes())
+                .value("storedBytes", info.logicalBytes() - info.savedBytes())
+                .value("savedBytes", info.savedBytes())
                 .value("clean", info.clean())
                 .value("details", new JsonObject(info.details()))
                 .done();
@@ -84,6 +96,9 @@ public final class ImageJson {
                 json.getLong("zeroChunks"),
                 json.getLong("allocatedBytes"),
                 json.getLong("maxBytes"),
+                Compression.ofLabel(json.getString("compression")).orElseThrow(),
+                json.getLong("packedChunks"),
+                json.getLong("packedBytes"),
                 json.getBoolean("clean"),
                 details);
     }
@@ -98,6 +113,11 @@ public final class ImageJson {
         if (extent.source() instanceof ChunkSource.Slot slot) {
             json.put("offset", slot.storeOffset());
             json.put("stored", slot.storedBytes());
+            json.put("compressed", false);
+        } else if (extent.source() instanceof ChunkSource.Packed packed) {
+            json.put("offset", packed.storeOffset());
+            json.put("stored", packed.storedBytes());
+            json.put("compressed", true);
         }
         return json;
     }
@@ -108,7 +128,10 @@ public final class ImageJson {
                 switch (json.getString("source")) {
                     case "base" -> new ChunkSource.Origin();
                     case "zero" -> new ChunkSource.Zero();
-                    case "store" -> new ChunkSource.Slot(json.getLong("offset"), json.getInt("stored"));
+                    case "store" ->
+                        json.getBoolean("compressed")
+                                ? new ChunkSource.Packed(json.getLong("offset"), json.getInt("stored"))
+                                : new ChunkSource.Slot(json.getLong("offset"), json.getInt("stored"));
                     default -> throw new IllegalArgumentException("source " + json.getString("source"));
                 };
         return new MapExtent(json.getLong("start"), json.getLong("length"), source);
@@ -116,7 +139,7 @@ public final class ImageJson {
 
     /** What {@code source} is called wherever people read it. */
     static String sourceName(ChunkSource source) {
-        if (source instanceof ChunkSource.Slot) {
+        if (source instanceof ChunkSource.Slot || source instanceof ChunkSource.Packed) {
             return "store";
         }
         return source instanceof ChunkSource.Zero ? "zero" : "base";

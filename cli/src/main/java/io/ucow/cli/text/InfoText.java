@@ -1,5 +1,6 @@
 package io.ucow.cli.text;
 
+import io.ucow.store.Compression;
 import io.ucow.store.ImageInfo;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -30,6 +31,15 @@ public final class InfoText {
         }
         lines.put("altered chunks", share(info.alteredChunks(), chunks));
         lines.put("zero chunks", share(info.zeroChunks(), chunks));
+        if (info.compression() != Compression.NONE) {
+            lines.put("compression", info.compression().label());
+            lines.put("compressed chunks", share(info.packedChunks(), info.alteredChunks()));
+            lines.put("logical bytes", exact(info.logicalBytes()));
+            lines.put("stored bytes", exact(info.logicalBytes() - info.savedBytes()));
+            lines.put(
+                    "saved bytes",
+                    exact(info.savedBytes()) + ", " + Percent.of(info.savedBytes(), info.logicalBytes()));
+        }
         lines.put("closed cleanly", info.clean() ? "yes" : "no, or open for writing now");
         lines.put("uuid", info.uuid());
         lines.putAll(info.details());

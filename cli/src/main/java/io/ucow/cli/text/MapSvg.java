@@ -44,7 +44,7 @@ public final class MapSvg implements Consumer<MapExtent> {
         if (extent.source() instanceof ChunkSource.Origin) {
             return;
         }
-        long[] counts = extent.source() instanceof ChunkSource.Slot ? storeBytes : zeroBytes;
+        long[] counts = extent.source() instanceof ChunkSource.Zero ? zeroBytes : storeBytes;
         long end = extent.guestOffset() + extent.lengthBytes();
         for (long at = extent.guestOffset(); at < end; ) {
             int cell = (int) (at / cellBytes);

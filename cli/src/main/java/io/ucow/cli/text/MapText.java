@@ -21,8 +21,18 @@ public final class MapText implements Consumer<MapExtent> {
             headed = true;
             line("Offset", "Length", "Source", "Mapped to");
         }
-        String mappedTo = extent.source() instanceof ChunkSource.Slot slot ? hex(slot.storeOffset()) : "";
-        line(hex(extent.guestOffset()), hex(extent.lengthBytes()), ImageJson.sourceName(extent.source()), mappedTo);
+        line(
+                hex(extent.guestOffset()),
+                hex(extent.lengthBytes()),
+                ImageJson.sourceName(extent.source()),
+                mappedTo(extent.source()));
+    }
+
+    private static String mappedTo(ChunkSource source) {
+        if (source instanceof ChunkSource.Packed packed) {
+            return hex(packed.storeOffset()) + " compressed";
+        }
+        return source instanceof ChunkSource.Slot slot ? hex(slot.storeOffset()) : "";
     }
 
     private void line(String offset, String length, String source, String mappedTo) {

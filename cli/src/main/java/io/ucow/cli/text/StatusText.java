@@ -112,5 +112,22 @@ public final class StatusText {
                 .append(", pages written by them ")
                 .append(store.getLong("checkpointPages"))
                 .append('\n');
+        if (store.getLong("packedChunks") > 0) {
+            appendPacked(out, store);
+        }
+    }
+
+    private static void appendPacked(StringBuilder out, JsonObject store) {
+        long damaged = store.getLong("damagedReads");
+        out.append("    compressed chunks ")
+                .append(store.getLong("packedChunks"))
+                .append("; logical ")
+                .append(Sizes.format(store.getLong("logicalBytes")))
+                .append(", stored ")
+                .append(Sizes.format(store.getLong("storedBytes")))
+                .append(", saved ")
+                .append(Sizes.format(store.getLong("logicalBytes") - store.getLong("storedBytes")))
+                .append(damaged == 0 ? "" : "; reads of damaged chunks " + damaged)
+                .append('\n');
     }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.grack.nanojson.JsonParser;
 import com.grack.nanojson.JsonWriter;
 import io.ucow.store.ChunkSource;
+import io.ucow.store.Compression;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.MapExtent;
@@ -33,6 +34,9 @@ class ImageJsonTest {
                 45,
                 678,
                 0,
+                Compression.LZ4,
+                9,
+                123456,
                 true,
                 Map.of("journal", "3 of 4"));
 
@@ -75,6 +79,12 @@ class ImageJsonTest {
                         "zeroChunks",
                         "allocatedBytes",
                         "maxBytes",
+                        "compression",
+                        "packedChunks",
+                        "packedBytes",
+                        "logicalBytes",
+                        "storedBytes",
+                        "savedBytes",
                         "clean",
                         "details");
     }
@@ -82,7 +92,10 @@ class ImageJsonTest {
     @Test
     void extentsSurviveTheWayThroughText() throws Exception {
         for (ChunkSource source : new ChunkSource[] {
-            new ChunkSource.Origin(), new ChunkSource.Zero(), new ChunkSource.Slot(1L << 41, 4096)
+            new ChunkSource.Origin(),
+            new ChunkSource.Zero(),
+            new ChunkSource.Slot(1L << 41, 4096),
+            new ChunkSource.Packed(1L << 41, 512)
         }) {
             MapExtent extent = new MapExtent(1L << 40, 3L << 33, source);
 
@@ -99,6 +112,7 @@ class ImageJsonTest {
         assertThat(ImageJson.of(new MapExtent(0, 8, new ChunkSource.Slot(16, 8))))
                 .containsEntry("source", "store")
                 .containsEntry("offset", 16L)
-                .containsEntry("stored", 8);
+                .containsEntry("stored", 8)
+                .containsEntry("compressed", false);
     }
 }

@@ -7,6 +7,7 @@ import com.grack.nanojson.JsonArray;
 import com.grack.nanojson.JsonObject;
 import io.ucow.fuse.FileStats;
 import io.ucow.store.ChunkSource;
+import io.ucow.store.Compression;
 import io.ucow.store.DeviceStats;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
@@ -52,12 +53,14 @@ class TextTest {
         MapText map = new MapText(new PrintWriter(text));
         map.accept(new MapExtent(0, 0x10000, new ChunkSource.Slot(0x410000, 0x10000)));
         map.accept(new MapExtent(0x10000, 0x8000, new ChunkSource.Origin()));
+        map.accept(new MapExtent(0x18000, 0x8000, new ChunkSource.Packed(0x420200, 0x1400)));
 
         assertThat(text.toString().lines())
                 .containsExactly(
                         "Offset           Length           Source   Mapped to",
                         "0x0              0x10000          store    0x410000",
-                        "0x10000          0x8000           base");
+                        "0x10000          0x8000           base",
+                        "0x18000          0x8000           store    0x420200 compressed");
     }
 
     @Test
@@ -75,6 +78,9 @@ class TextTest {
                 0,
                 4096,
                 0,
+                Compression.LZ4,
+                1,
+                8192,
                 false,
                 Map.of("extra", "fact"));
 
@@ -86,6 +92,11 @@ class TextTest {
                         "base format: ucow",
                         "altered chunks: 1 of 32768 (0.1%)",
                         "zero chunks: 0 of 32768 (0%)",
+                        "compression: lz4",
+                        "compressed chunks: 1 of 1 (100%)",
+                        "logical bytes: 32 KiB (32768 bytes)",
+                        "stored bytes: 8 KiB (8192 bytes)",
+                        "saved bytes: 24 KiB (24576 bytes), 75%",
                         "extra: fact");
     }
 
@@ -127,6 +138,7 @@ class TextTest {
                 .containsExactly("reads", "100", "0", "B", "5", "us", "31", "us", "120", "us", "2900", "us");
         assertThat(Long.parseLong(row(second, "reads").get(2))).isPositive();
         assertThat(first).contains("journal 1 of 4 records (25%)");
+        assertThat(first).contains("compressed chunks 3; logical 128 KiB, stored 40 KiB, saved 88 KiB\n");
         assertThat(text.of(new JsonArray())).isEqualTo("Nothing is mounted or attached.\n");
     }
 
@@ -147,7 +159,7 @@ class TextTest {
         device.putAll(RecordJson.of(new FileStats(reads, 0, 0, 0, 0, 0, 0, 0, latency, latency, latency)));
         JsonObject store = new JsonObject();
         store.put("image", "/vm/a.cow");
-        store.putAll(RecordJson.of(new DeviceStats(0, 0, 0, 0, 0, 1, 4, 0, 0)));
+        store.putAll(RecordJson.of(new DeviceStats(0, 0, 0, 4, 0, 1, 4, 0, 0, 3, 4 << 15, 40960, 0)));
         device.put("stores", JsonArray.from(store));
         return JsonArray.from(device);
     }

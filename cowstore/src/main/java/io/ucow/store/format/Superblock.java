@@ -1,5 +1,6 @@
 package io.ucow.store.format;
 
+import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
@@ -19,12 +20,12 @@ import java.util.UUID;
  *   16 u64 incompatible features  60 u32 map levels           120 u64 data start, bytes
  *   24 u64 compatible features    64 u64 map root, page       128 u8[16] uuid
  *   32 u64 reserved, 0            72 u64 max size, bytes      144 u8[16] boot id, zeros when closed cleanly
- *   80 u8[16] reserved, 0
+ *   80 u8 codec          81 u8[15] reserved, 0
  *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
  * </pre>
  * The checksum is CRC32C of the block with its own field zero. Feature bits: docs/FORMAT.md; of the incompatible ones this
- * program knows {@link #BASE_IS_IMAGE} and {@link #MAX_SIZE}, and refuses any other; it keeps any compatible one.
+ * program knows {@link #BASE_IS_IMAGE}, {@link #MAX_SIZE} and {@link #PACKED_CHUNKS}, and refuses any other; it keeps any compatible one.
  *
  * @param compatibleFeatures bits a program may ignore; kept as found
  * @param generation counts superblock writes, {@code >= 1}
@@ -38,6 +39,7 @@ import java.util.UUID;
  * @param bootId the boot in which the store was last opened for writing; zeros when it was closed cleanly
  * @param origin the base and what it looked like, null when there is none
  * @param maxBytes what the file's length may not exceed; 0 for no limit. Other than 0 it comes with {@link #MAX_SIZE}
+ * @param compression of chunks in packs. Other than none it comes with {@link #PACKED_CHUNKS}
  */
 public record Superblock(
         long compatibleFeatures,
@@ -51,7 +53,8 @@ public record Superblock(
         UUID uuid,
         UUID bootId,
         OriginReference origin,
-        long maxBytes) {
+        long maxBytes,
+        Compression compression) {
     /** Incompatible feature: the field "max size" is in force. A writer that does not know it would drop it. */
     public static final long MAX_SIZE = 2;
 
@@ -65,11 +68,14 @@ public record Superblock(
     /** Incompatible feature: the origin is an image, and its guest content is what shows through. */
     public static final long BASE_IS_IMAGE = 1;
 
-    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE;
+    /** Incompatible feature: chunks may be compressed, with the codec that the field names. */
+    public static final long PACKED_CHUNKS = 4;
+
+    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE | PACKED_CHUNKS;
 
     private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
     private static final int VERSION_AT = 8, CRC = 12, INCOMPATIBLE = 16, COMPATIBLE = 24, GENERATION = 40;
-    private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, MAX_BYTES = 72;
+    private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, MAX_BYTES = 72, CODEC = 80;
     private static final int JOURNAL_OFFSET = 96,
             JOURNAL_CAPACITY = 104,
             JOURNAL_HEAD = 112,
@@ -107,6 +113,7 @@ public record Superblock(
         block.putInt(MAP_LEVELS, mapLevels);
         block.putLong(ROOT, rootPage);
         block.putLong(MAX_BYTES, maxBytes);
+        block.put(CODEC, (byte) compression.id());
         block.putLong(JOURNAL_OFFSET, journalOffset);
         block.putLong(JOURNAL_CAPACITY, journalCapacity);
         block.putLong(JOURNAL_HEAD, journalHead);
@@ -126,7 +133,9 @@ public record Superblock(
     }
 
     private long incompatibleFeatures() {
-        return (origin != null && origin.isImage() ? BASE_IS_IMAGE : 0) | (maxBytes == 0 ? 0 : MAX_SIZE);
+        return (origin != null && origin.isImage() ? BASE_IS_IMAGE : 0)
+                | (maxBytes == 0 ? 0 : MAX_SIZE)
+                | (compression == Compression.NONE ? 0 : PACKED_CHUNKS);
     }
 
     /** True when the block has the magic number and its checksum is right. */
@@ -195,7 +204,26 @@ public record Superblock(
                 origin(block, at, f),
                 (incompatible & MAX_SIZE) == 0
                         ? 0
-                        : f.in("max size", block.getLong(at + MAX_BYTES), data + (1 << shift), Long.MAX_VALUE));
+                        : f.in("max size", block.getLong(at + MAX_BYTES), data + (1 << shift), Long.MAX_VALUE),
+                compression(block, at, f));
+    }
+
+    private static Compression compression(ByteBuffer block, int at, Fields f)
+            throws UnsupportedFormatException, CorruptStoreException {
+        if ((block.getLong(at + INCOMPATIBLE) & PACKED_CHUNKS) == 0) {
+            return Compression.NONE;
+        }
+        f.in(
+                "chunk shift of a store that compresses",
+                block.getInt(at + CHUNK_SHIFT),
+                Compression.MIN_CHUNK_SHIFT,
+                Geometry.MAX_CHUNK_SHIFT);
+        int id = Byte.toUnsignedInt(block.get(at + CODEC));
+        if (id == Compression.NONE.id() || Compression.ofId(id).isEmpty()) {
+            throw new UnsupportedFormatException(f.name() + ": chunks are compressed with codec " + id
+                    + ", which this program does not know; use a newer ucow");
+        }
+        return Compression.ofId(id).get();
     }
 
     private static OriginReference origin(ByteBuffer block, int at, Fields f) throws CorruptStoreException {
@@ -233,7 +261,8 @@ public record Superblock(
                 uuid,
                 newBootId,
                 origin,
-                maxBytes);
+                maxBytes,
+                compression);
     }
 
     /** Where this generation is kept: the two places take turns, so the previous one stays intact. */

@@ -5,8 +5,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongPredicate;
 
 /**
- * Slots that lost their chunk and wait for the barrier after which they may be reused: before it, power loss would bring
- * the old mapping back.
+ * Slots, and places in packs, that lost their chunk and wait for the barrier after which they may be reused: before it, power loss would bring
+ * the old mapping back. A place in a pack is told by its entry, which no slot's number is equal to.
  *
  * <p>Threading: one lock, taken by discards and by whoever gives the space back, never by reads or writes.
  */
@@ -17,7 +17,7 @@ final class FreedSlots {
     // Guarded by lock.
     private int size;
 
-    /** Adds a slot whose mapping ended with journal record {@code seq}. @return true if it is the only one */
+    /** Adds a slot, or packed entry, whose mapping ended with journal record {@code seq}. @return true if it is the only one */
     boolean add(long slot, long seq) {
         lock.lock();
         try {
@@ -65,7 +65,7 @@ final class FreedSlots {
         }
     }
 
-    /** Removes the slots whose record has a number below {@code durable}. @return them, ascending */
+    /** Removes the slots whose record has a number below {@code durable}. @return them, ascending; packed entries first */
     long[] takeBefore(long durable) {
         lock.lock();
         try {

@@ -1,5 +1,6 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.Compression;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
@@ -117,9 +118,13 @@ final class JournalReader {
                 && count >= 1
                 && count <= JournalRecord.MAX_COUNT
                 && chunk(seq) + count <= chunkCount
-                && RemapEntry.isValid(entry, blocks)
+                && (RemapEntry.isValid(entry, blocks) || (count == 1 && isPossiblePacked(entry, blocks)))
                 && !(RemapEntry.isPartial(entry) && count > 1)
                 && !(RemapEntry.isWhole(entry) && !RemapEntry.isWhole(entry + count - 1));
+    }
+
+    private boolean isPossiblePacked(long entry, Blocks blocks) {
+        return superblock.compression() != Compression.NONE && RemapEntry.isValidPacked(entry, blocks);
     }
 
     /** The entry that a remap gives to its chunk number {@code i}, {@code 0 <= i < count(seq)}. */

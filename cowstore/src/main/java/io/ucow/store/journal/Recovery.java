@@ -1,5 +1,6 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
@@ -42,6 +43,9 @@ final class Recovery implements AutoCloseable {
     private final Blocks blocks;
     private final RemapTable table;
     private final SlotAllocator slots;
+    /** Null where nothing is compressed. */
+    private final PackMap packs;
+
     private final MapTree tree;
     private final int uuidHead;
     private final ByteBuffer[] pages;
@@ -80,6 +84,9 @@ final class Recovery implements AutoCloseable {
         this.table = new RemapTable(geometry.chunkCount(), MapPage.FANOUT);
         this.slots =
                 new SlotAllocator(name, superblock.dataStart() >>> geometry.chunkShift(), slotCount(), slotsForMap());
+        this.packs = superblock.compression() == Compression.NONE
+                ? null
+                : new PackMap(slots.first(), slotCount(), geometry.chunkShift());
         this.tree = new MapTree(file, table, slots, geometry.chunkShift(), uuidHead);
         this.pages = new ByteBuffer[table.levels()];
         boolean done = false;
@@ -96,7 +103,7 @@ final class Recovery implements AutoCloseable {
                 }
             }
             takeSlots();
-            freed.removeUnless(slots::take);
+            freed.removeUnless(this::takeFreed);
             done = true;
         } finally {
             if (!done) {
@@ -124,6 +131,11 @@ final class Recovery implements AutoCloseable {
 
     SlotAllocator slots() {
         return slots;
+    }
+
+    /** Null where nothing is compressed. */
+    PackMap packs() {
+        return packs;
     }
 
     MapTree tree() {
@@ -155,7 +167,7 @@ final class Recovery implements AutoCloseable {
         return distrusted;
     }
 
-    /** Slots that replayed records freed and nothing has taken since; marked used until a barrier. */
+    /** Slots, and places in packs, that replayed records freed and nothing has taken since; marked used until a barrier. */
     FreedSlots freed() {
         return freed;
     }
@@ -170,6 +182,9 @@ final class Recovery implements AutoCloseable {
         long[] leaked = new long[1];
         int shift = geometry.chunkShift();
         slots.forEachFreeRun(endOfSlots(), (slot, count) -> leaked[0] += file.dataBytes(slot << shift, count << shift));
+        if (packs != null) {
+            packs.forEachUnusedBlocks((offset, length) -> leaked[0] += file.dataBytes(offset, length));
+        }
         return leaked[0];
     }
 
@@ -299,7 +314,7 @@ final class Recovery implements AutoCloseable {
         if (chunk >= table.chunkCount()) {
             problems.report(
                     at(number) + "map has an entry for chunk " + chunk + ", the device has " + table.chunkCount());
-        } else if (!RemapEntry.isValid(entry, blocks)) {
+        } else if (!isValid(entry)) {
             problems.report(String.format(
                     "%smap entry of chunk %d is 0x%016x, %s", at(number), chunk, entry, whatIsWrongWith(entry)));
         } else {
@@ -307,7 +322,14 @@ final class Recovery implements AutoCloseable {
         }
     }
 
+    private boolean isValid(long entry) {
+        return RemapEntry.isValid(entry, blocks) || (packs != null && RemapEntry.isValidPacked(entry, blocks));
+    }
+
     private String whatIsWrongWith(long entry) {
+        if (RemapEntry.isPacked(entry) && packs != null) {
+            return "packed into " + RemapEntry.packedBytes(entry) + " bytes, expected less than a chunk";
+        }
         return RemapEntry.isSlot(entry)
                 ? String.format(
                         "a slot without blocks 0x%x, expected some of 0x%x", RemapEntry.missing(entry), blocks.all())
@@ -388,6 +410,8 @@ final class Recovery implements AutoCloseable {
                     && !RemapEntry.isSameSlot(previous, now)
                     && slots.isInRange(RemapEntry.slotOf(previous))) {
                 freed.add(RemapEntry.slotOf(previous), seq);
+            } else if (RemapEntry.isPacked(previous) && previous != now && isPackedInRange(previous)) {
+                freed.add(previous, seq);
             }
         }
         lastRemap = seq;
@@ -415,7 +439,7 @@ final class Recovery implements AutoCloseable {
         return file.seekData(superblock.journalOffset()) < end;
     }
 
-    /** Gives every slot its one owner; only now, because a replayed journal may move a slot from chunk to chunk. */
+    /** Gives every slot, and every sector of a pack, its one owner; only now, because a replayed journal may move a slot from chunk to chunk. */
     private void takeSlots() throws IOException {
         long chunkCount = table.chunkCount();
         for (long chunk = table.nextPresent(0); chunk < chunkCount; chunk = table.nextPresent(chunk)) {
@@ -424,6 +448,8 @@ final class Recovery implements AutoCloseable {
                 long entry = table.lookup(chunk);
                 if (RemapEntry.isSlot(entry)) {
                     takeSlot(chunk, entry);
+                } else if (RemapEntry.isPacked(entry)) {
+                    takePacked(chunk, entry);
                 }
             }
             if (chunk >= chunkCount) {
@@ -446,6 +472,55 @@ final class Recovery implements AutoCloseable {
         }
     }
 
+    private void takePacked(long chunk, long entry) throws IOException {
+        String problem = null;
+        if (!isPackedInRange(entry) || endOfPacked(entry) > fileSize) {
+            problem = String.format(
+                    "chunk %d is packed and ends at 0x%x, expected slots from %d on and an end by 0x%x",
+                    chunk, endOfPacked(entry), slots.first(), fileSize);
+        } else if (!takeSlotsOf(entry)) {
+            problem = "packed chunk " + chunk + " is in a slot that has another owner, too";
+        } else if (!packs.take(entry)) {
+            problem = "packed chunk " + chunk + " overlaps another one";
+        }
+        if (problem != null) {
+            problems.report(String.format("%s at 0x%x: %s", name, RemapEntry.packedOffset(entry), problem));
+        }
+    }
+
+    private boolean isPackedInRange(long entry) {
+        return slots.isInRange(packs.firstSlot(entry)) && slots.isInRange(packs.lastSlot(entry));
+    }
+
+    private static long endOfPacked(long entry) {
+        return RemapEntry.packedOffset(entry) + RemapEntry.packedBytes(entry);
+    }
+
+    /** Makes the slots that a packed entry lies in a pack's. @return false, and none is, if one is somebody else's */
+    private boolean takeSlotsOf(long entry) {
+        long first = packs.firstSlot(entry);
+        boolean took = !packs.isPack(first) && slots.take(first);
+        if (!took && !packs.isPack(first)) {
+            return false;
+        }
+        long last = packs.lastSlot(entry);
+        if (last == first || packs.isPack(last) || slots.take(last)) {
+            return true;
+        }
+        if (took) {
+            slots.free(first, 1);
+        }
+        return false;
+    }
+
+    /** Marks what a replayed record freed as used. @return false if it was given back since, and is in use again */
+    private boolean takeFreed(long place) {
+        if (!RemapEntry.isPacked(place)) {
+            return slots.take(place);
+        }
+        return !packs.isTaken(place) && takeSlotsOf(place) && packs.take(place);
+    }
+
     private String at(long pageNumber) {
         return String.format("%s at 0x%x: ", name, pageNumber << MapPage.SHIFT);
     }
@@ -454,6 +529,9 @@ final class Recovery implements AutoCloseable {
     @Override
     public void close() throws NativeException {
         tree.close();
+        if (packs != null) {
+            packs.close();
+        }
         slots.close();
         table.close();
     }

@@ -120,15 +120,21 @@ final class Repair {
     private void giveBackLeaks() throws IOException {
         try (Recovery recovery = new Recovery(file, bootId, Problems.STRICT)) {
             int shift = recovery.superblock().geometry().chunkShift();
-            recovery.slots().forEachFreeRun(recovery.endOfSlots(), (slot, count) -> {
-                try {
-                    file.punchHole(slot << shift, count << shift);
-                } catch (IOException e) {
-                    if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                        throw e;
-                    }
-                }
-            });
+            recovery.slots()
+                    .forEachFreeRun(recovery.endOfSlots(), (slot, count) -> punch(slot << shift, count << shift));
+            if (recovery.packs() != null) {
+                recovery.packs().forEachUnusedBlocks(this::punch);
+            }
+        }
+    }
+
+    private void punch(long offset, long lengthBytes) throws IOException {
+        try {
+            file.punchHole(offset, lengthBytes);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.Geometry;
 import io.ucow.store.RepairReport.LostRange;
@@ -9,6 +10,7 @@ import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
+import io.ucow.sys.BufferPool;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import io.ucow.sys.SparseLongs;
@@ -35,7 +37,8 @@ import java.util.stream.LongStream;
  *       ring, contradicts is dropped;
  *   <li>journal records of its chunks.
  * </ol>
- * Of two chunks in one slot the one with the newer record or page keeps it.
+ * Of two chunks in one slot the one with the newer record or page keeps it. A packed chunk says itself whose it is: it is
+ * kept if all of it can be unpacked, and neither a slot's owner that is as new nor another packed chunk is in its place.
  *
  * <p>Threading: confined to one thread. Time and memory are bounded by the file's size, and by a few bits for each chunk.
  */
@@ -45,6 +48,8 @@ final class Salvage implements AutoCloseable {
     private static final int MAX_DAMAGED_RECORDS = 1;
 
     private static final long AMBIGUOUS = -1;
+    /** Owner of the slots of a pack, which are no chunk's. */
+    private static final long PACK = 1;
 
     private final PositionalFile file;
     private final String name;
@@ -65,6 +70,11 @@ final class Salvage implements AutoCloseable {
     private final SparseLongs mapSlots;
     /** Chunks whose entry comes from a page that is perhaps not the current one, one bit each. */
     private final SparseLongs doubtful;
+
+    /** Places of packed chunks, kept or not; null, as the reader, where nothing is compressed. */
+    private final PackMap packs;
+
+    private final PackReader packReader;
 
     private final ByteBuffer[] pages;
     private final LongStream.Builder pagesSeen = LongStream.builder();
@@ -96,6 +106,14 @@ final class Salvage implements AutoCloseable {
         this.owners = new SparseLongs(endOfSlots() - firstSlot);
         this.mapSlots = new SparseLongs((endOfSlots() - firstSlot) / Long.SIZE + 1);
         this.pages = new ByteBuffer[table.levels()];
+        if (superblock.compression() == Compression.NONE) {
+            this.packs = null;
+            this.packReader = null;
+        } else {
+            PackedForm form = new PackedForm(Superblock.bytes(superblock.uuid()), geometry.chunkShift());
+            this.packs = new PackMap(firstSlot, endOfSlots() - firstSlot, geometry.chunkShift());
+            this.packReader = new PackReader(file, form, geometry.chunkShift());
+        }
         boolean done = false;
         try {
             long history = startOfHistory();
@@ -346,7 +364,7 @@ final class Salvage implements AutoCloseable {
         if (chunk >= table.chunkCount()) {
             return;
         }
-        if (RemapEntry.isValid(entry, blocks)) {
+        if (RemapEntry.isValid(entry, blocks) || (packs != null && RemapEntry.isValidPacked(entry, blocks))) {
             table.publish(chunk, entry);
             ranks.set(chunk, rank);
         } else {
@@ -372,6 +390,74 @@ final class Salvage implements AutoCloseable {
                 drop(chunk);
             }
         });
+        settlePacked(false);
+    }
+
+    /** Keeps the packed chunks that are whole and alone in their place, of those that are doubtful or of the others. */
+    private void settlePacked(boolean ofDoubtful) {
+        if (packs == null) {
+            return;
+        }
+        BufferPool buffers = BufferPool.shared(geometry.chunkShift());
+        ByteBuffer stored = buffers.take();
+        ByteBuffer raw = buffers.take();
+        try {
+            forEachEntry((chunk, entry) -> {
+                if (RemapEntry.isPacked(entry) && isDoubtful(chunk) == ofDoubtful) {
+                    if (isKept(chunk, entry, stored, raw)) {
+                        for (long slot = packs.firstSlot(entry); slot <= packs.lastSlot(entry); slot++) {
+                            owners.set(slot - firstSlot, PACK);
+                        }
+                    } else {
+                        drop(chunk);
+                    }
+                }
+            });
+        } finally {
+            buffers.give(stored);
+            buffers.give(raw);
+        }
+    }
+
+    private boolean isKept(long chunk, long entry, ByteBuffer stored, ByteBuffer raw) {
+        long first = packs.firstSlot(entry) - firstSlot;
+        long last = packs.lastSlot(entry) - firstSlot;
+        long end = RemapEntry.packedOffset(entry) + RemapEntry.packedBytes(entry);
+        if (first < 0 || end > fileSize || isMapSlot(first) || isMapSlot(last)) {
+            return false;
+        }
+        // Marked also where it turns out damaged, so that no byte of the file is unpacked twice.
+        if (!packs.take(entry) || packReader.problem(chunk, entry, stored, raw) != null) {
+            return false;
+        }
+        boolean both = prevails(chunk, first);
+        return prevails(chunk, last) && both;
+    }
+
+    /** True when nothing but packs is in the slot after this: an owner that is no newer loses it. */
+    private boolean prevails(long chunk, long index) {
+        long owner = owners.get(index);
+        if (owner == 0 || owner == PACK) {
+            return true;
+        }
+        long other = (owner >>> 1) - 1;
+        int order = Long.compare(ranks.get(chunk), ranks.get(other));
+        if (order >= 0 && isOwner(other, index)) {
+            drop(other);
+        }
+        if (order > 0) {
+            owners.set(index, 0);
+        }
+        return order > 0;
+    }
+
+    private boolean isOwner(long chunk, long index) {
+        long entry = table.lookup(chunk);
+        return RemapEntry.isSlot(entry) && RemapEntry.slotOf(entry) == firstSlot + index;
+    }
+
+    private boolean isMapSlot(long index) {
+        return (mapSlots.get(index >>> 6) & 1L << index) != 0;
     }
 
     private void claim(long chunk, long slot) {
@@ -379,6 +465,9 @@ final class Salvage implements AutoCloseable {
             return;
         }
         long owner = owners.get(slot - firstSlot);
+        if (owner == PACK) {
+            return;
+        }
         int order = owner == 0 ? 1 : Long.compare(ranks.get(chunk), ranks.get((owner >>> 1) - 1));
         if (order > 0) {
             owners.set(slot - firstSlot, ownedBy(chunk));
@@ -395,7 +484,7 @@ final class Salvage implements AutoCloseable {
     private boolean isSlotOfChunks(long chunk, long slot) {
         long index = slot - firstSlot;
         long end = (slot << geometry.chunkShift()) + blocks.endOfHeld(RemapEntry.missing(table.lookup(chunk)));
-        return index >= 0 && end <= fileSize && (mapSlots.get(index >>> 6) & 1L << index) == 0;
+        return index >= 0 && end <= fileSize && !isMapSlot(index);
     }
 
     private void drop(long chunk) {
@@ -403,17 +492,27 @@ final class Salvage implements AutoCloseable {
         addLost(chunk, chunk + 1);
     }
 
+    private interface EntryVisitor {
+        void visit(long chunk, long entry);
+    }
+
     private interface SlotVisitor {
         void visit(long chunk, long slot);
     }
 
     private void forEachSlotEntry(SlotVisitor visitor) {
+        forEachEntry((chunk, entry) -> {
+            if (RemapEntry.isSlot(entry)) {
+                visitor.visit(chunk, RemapEntry.slotOf(entry));
+            }
+        });
+    }
+
+    private void forEachEntry(EntryVisitor visitor) {
         for (long chunk = table.nextPresent(0); chunk < table.chunkCount(); chunk = table.nextPresent(chunk)) {
             long leafEnd = Math.min(table.chunkCount(), (chunk / MapPage.FANOUT + 1) * MapPage.FANOUT);
             for (; chunk < leafEnd; chunk++) {
-                if (RemapEntry.isSlot(table.lookup(chunk))) {
-                    visitor.visit(chunk, RemapEntry.slotOf(table.lookup(chunk)));
-                }
+                visitor.visit(chunk, table.lookup(chunk));
             }
             if (chunk >= table.chunkCount()) {
                 return;
@@ -450,6 +549,7 @@ final class Salvage implements AutoCloseable {
                 drop(chunk);
             }
         });
+        settlePacked(true);
     }
 
     /** Finds the newest page of each leaf, in slots that no chunk is known to own. */
@@ -514,7 +614,11 @@ final class Salvage implements AutoCloseable {
             if (entry == 0 || chunk >= table.chunkCount() || ranks.get(chunk) != 0) {
                 continue;
             }
-            boolean taken = RemapEntry.isSlot(entry) && isOwned(RemapEntry.slotOf(entry));
+            boolean taken = RemapEntry.isSlot(entry)
+                    ? isOwned(RemapEntry.slotOf(entry))
+                    : packs != null
+                            && RemapEntry.isPacked(entry)
+                            && (isOwnedByChunk(packs.firstSlot(entry)) || isOwnedByChunk(packs.lastSlot(entry)));
             if (taken) {
                 addLost(chunk, chunk + 1);
             } else {
@@ -526,6 +630,10 @@ final class Salvage implements AutoCloseable {
 
     private boolean isOwned(long slot) {
         return slot >= firstSlot && slot < endOfSlots() && owners.get(slot - firstSlot) != 0;
+    }
+
+    private boolean isOwnedByChunk(long slot) {
+        return isOwned(slot) && owners.get(slot - firstSlot) != PACK;
     }
 
     private boolean isDoubtful(long chunk) {
@@ -560,7 +668,7 @@ final class Salvage implements AutoCloseable {
     private void weigh(long chunk, long entry, SparseLongs contradicted) {
         if (RemapEntry.isSlot(entry) && isOwned(RemapEntry.slotOf(entry))) {
             long owner = (owners.get(RemapEntry.slotOf(entry) - firstSlot) >>> 1) - 1;
-            if (owner != chunk && isDoubtful(owner)) {
+            if (owner >= 0 && owner != chunk && isDoubtful(owner)) {
                 contradicted.getAndBitwiseOr(owner >>> 6, 1L << owner);
             }
         }
@@ -625,5 +733,8 @@ final class Salvage implements AutoCloseable {
         owners.close();
         mapSlots.close();
         doubtful.close();
+        if (packs != null) {
+            packs.close();
+        }
     }
 }

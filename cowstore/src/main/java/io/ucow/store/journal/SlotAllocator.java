@@ -56,6 +56,11 @@ final class SlotAllocator implements AutoCloseable {
         return first;
     }
 
+    /** Slots there may ever be. */
+    long count() {
+        return count;
+    }
+
     /** True when {@code slot} is one that this store can have. */
     boolean isInRange(long slot) {
         return slot >= first && slot - first < count;

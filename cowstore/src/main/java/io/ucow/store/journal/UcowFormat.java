@@ -1,6 +1,7 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.CheckReport;
+import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
@@ -57,18 +58,38 @@ public final class UcowFormat implements ExceptionStoreProvider {
     @Override
     public void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes)
             throws IOException {
-        create(file, geometry, origin, maxBytes, JOURNAL_RECORDS, UUID.randomUUID());
+        create(file, geometry, origin, maxBytes, Compression.NONE);
     }
 
-    /** As the other, without a limit: for tests. */
+    @Override
+    public void create(
+            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, Compression compression)
+            throws IOException {
+        create(file, geometry, origin, maxBytes, compression, JOURNAL_RECORDS, UUID.randomUUID());
+    }
+
+    /** As the other, without a limit and without compression: for tests. */
     static void create(PositionalFile file, Geometry geometry, OriginReference origin, long records, UUID uuid)
             throws IOException {
-        create(file, geometry, origin, 0, records, uuid);
+        create(file, geometry, origin, 0, Compression.NONE, records, uuid);
+    }
+
+    /** As the one that follows, without compression: for tests. */
+    static void create(
+            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, long records, UUID uuid)
+            throws IOException {
+        create(file, geometry, origin, maxBytes, Compression.NONE, records, uuid);
     }
 
     /** As the public method, with the journal's size and the identity given: for tests. */
     static void create(
-            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, long records, UUID uuid)
+            PositionalFile file,
+            Geometry geometry,
+            OriginReference origin,
+            long maxBytes,
+            Compression compression,
+            long records,
+            UUID uuid)
             throws IOException {
         if (origin != null && origin.path().getBytes(StandardCharsets.UTF_8).length > Superblock.MAX_PATH_BYTES) {
             throw new IOException(file.name() + ": the base's path is longer than " + Superblock.MAX_PATH_BYTES
@@ -77,8 +98,23 @@ public final class UcowFormat implements ExceptionStoreProvider {
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
         requireRoom(file, geometry, dataStart, maxBytes);
+        if (compression != Compression.NONE && geometry.chunkShift() < Compression.MIN_CHUNK_SHIFT) {
+            throw new IllegalArgumentException(file.name() + ": compression takes chunks of 16K or more");
+        }
         Superblock first = new Superblock(
-                0, 1, geometry, 0, JOURNAL_OFFSET, records, 0, dataStart, uuid, Superblock.CLEAN, origin, maxBytes);
+                0,
+                1,
+                geometry,
+                0,
+                JOURNAL_OFFSET,
+                records,
+                0,
+                dataStart,
+                uuid,
+                Superblock.CLEAN,
+                origin,
+                maxBytes,
+                compression);
         try {
             // A full disk must still take a barrier and a superblock.
             file.preallocate(0, journalEnd);
@@ -125,6 +161,9 @@ public final class UcowFormat implements ExceptionStoreProvider {
         try (Recovery recovery = new Recovery(file, bootId, collect)) {
             if (recovery.otherSuperblockProblem() != null) {
                 found.add(recovery.otherSuperblockProblem());
+            }
+            if (found.isEmpty()) {
+                new PackCheck(file, recovery.superblock(), recovery.table()).run(collect);
             }
             return new CheckReport(
                     found,

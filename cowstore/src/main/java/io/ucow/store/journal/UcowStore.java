@@ -1,5 +1,6 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.ChunkPacker;
 import io.ucow.store.ChunkSource;
 import io.ucow.store.CompactableStore;
 import io.ucow.store.DeviceStats;
@@ -59,6 +60,13 @@ final class UcowStore implements CompactableStore {
     private final int chunkShift;
     private final RemapTable table;
     private final SlotAllocator slots;
+    /** What is used of packs; null, as what follows, where nothing is compressed. */
+    private final PackMap packs;
+
+    private final PackReader packReader;
+    /** Null also where nothing is to be changed. */
+    private final Packer packer;
+
     private final MapTree tree;
     private final Journal journal;
     private final FreedSlots freed;
@@ -108,6 +116,9 @@ final class UcowStore implements CompactableStore {
             } finally {
                 if (!done) {
                     recovery.close();
+                    if (store != null && store.packer != null) {
+                        store.packer.close();
+                    }
                 }
             }
         } finally {
@@ -117,7 +128,7 @@ final class UcowStore implements CompactableStore {
         }
     }
 
-    private UcowStore(PositionalFile file, Path image, StoreContext context, Recovery recovery) {
+    private UcowStore(PositionalFile file, Path image, StoreContext context, Recovery recovery) throws IOException {
         this.file = file;
         this.image = image;
         this.context = context;
@@ -138,7 +149,20 @@ final class UcowStore implements CompactableStore {
                 : new Journal(file, superblock, skipped, skipped, -1);
         this.coveredAtOpen = continuesSession ? recovery.covered() : 0;
         this.durable.set(journal.next() - journal.length());
+        this.packs = recovery.packs();
+        if (packs == null) {
+            this.packReader = null;
+            this.packer = null;
+        } else {
+            PackedForm form = new PackedForm(Superblock.bytes(superblock.uuid()), chunkShift);
+            this.packReader = new PackReader(file, form, chunkShift);
+            this.packer = context.readOnly() ? null : new Packer(this, file, table, slots, packs, form, originBytes());
+        }
         this.maintenance = new Maintenance(this::maintain, image.toString(), LOG);
+    }
+
+    private long originBytes() {
+        return superblock.origin() == null ? 0 : superblock.origin().sizeBytes();
     }
 
     /**
@@ -153,6 +177,9 @@ final class UcowStore implements CompactableStore {
             LOG.info("recovered image={} records={} altered={}", image, replayedRecords, table.alteredChunks());
             // Slots that were allocated but never committed, and freed but not given back.
             slots.forEachFreeRun(recovery.endOfSlots(), this::punch);
+            if (packs != null) {
+                packs.forEachUnusedBlocks(this::punchBytes);
+            }
         }
         if (context.background()) {
             maintenance.start();
@@ -240,14 +267,26 @@ final class UcowStore implements CompactableStore {
     }
 
     @Override
+    public void readPacked(long chunk, long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
+        packReader.read(chunk, entry, offsetInChunk, dst);
+    }
+
+    @Override
+    public ChunkPacker packer() {
+        return packer;
+    }
+
+    @Override
     public void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException {
         requireHealthy();
+        noteWrite(entry, offsetInChunk, src.remaining());
         file.write(src, storeOffset(entry) + offsetInChunk);
     }
 
     @Override
     public void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException {
         requireHealthy();
+        noteWrite(entry, offsetInChunk, lengthBytes);
         long offset = storeOffset(entry) + offsetInChunk;
         try {
             file.punchHole(offset, lengthBytes);
@@ -256,6 +295,13 @@ final class UcowStore implements CompactableStore {
                 throw e;
             }
             Zeros.write(file, offset, lengthBytes);
+        }
+    }
+
+    private void noteWrite(long entry, int offsetInChunk, int lengthBytes) {
+        if (packer != null) {
+            int slotsTouched = (offsetInChunk + lengthBytes + geometry.chunkSize() - 1) >>> chunkShift;
+            packer.noteWrite(RemapEntry.slotOf(entry), slotsTouched);
         }
     }
 
@@ -271,6 +317,10 @@ final class UcowStore implements CompactableStore {
 
     @Override
     public void release(long entry, int count) {
+        if (RemapEntry.isPacked(entry)) {
+            releasePacked(entry);
+            return;
+        }
         // A write cut short by a full disk keeps what it got; others need that space now.
         releaseSlots(RemapEntry.slotOf(entry), count);
     }
@@ -284,6 +334,27 @@ final class UcowStore implements CompactableStore {
         slots.free(slot, count);
     }
 
+    /** Gives a place in a pack back that no record refers to, or none that power loss could bring back. */
+    private void releasePacked(long entry) {
+        packReader.forget(entry);
+        packs.release(entry, new PackMap.Visitor() {
+            @Override
+            public void slot(long slot) {
+                releaseSlots(slot, 1);
+            }
+
+            @Override
+            public void blocks(long storeOffset, long lengthBytes) {
+                try {
+                    punchBytes(storeOffset, lengthBytes);
+                } catch (IOException e) {
+                    // What nothing refers to does not matter.
+                    LOG.warn("space in a pack not given back image={} offset={}", image, storeOffset, e);
+                }
+            }
+        });
+    }
+
     @Override
     public int maxCommit() {
         return JournalRecord.MAX_COUNT;
@@ -292,7 +363,8 @@ final class UcowStore implements CompactableStore {
     @Override
     public void commit(long chunk, int count, long entry) throws IOException {
         requireHealthy();
-        boolean newSlots = RemapEntry.isSlot(entry) && !RemapEntry.isSameSlot(entry, table.lookup(chunk));
+        boolean newPlace = RemapEntry.isPacked(entry)
+                || (RemapEntry.isSlot(entry) && !RemapEntry.isSameSlot(entry, table.lookup(chunk)));
         // Discards may use the last eighth of the journal: they are the way out of a full disk.
         long reserve = RemapEntry.isZero(entry) ? 0 : journal.capacity() / 8;
         if (RemapEntry.isZero(entry)) {
@@ -304,8 +376,8 @@ final class UcowStore implements CompactableStore {
                 makeJournalRoom(reserve);
                 room = true;
             } finally {
-                if (!room && newSlots) {
-                    // The run is on no record, and its space may be what the checkpoint lacks.
+                if (!room && newPlace) {
+                    // The place is on no record, and its space may be what the checkpoint lacks.
                     release(entry, count);
                 }
             }
@@ -315,8 +387,8 @@ final class UcowStore implements CompactableStore {
         }
     }
 
-    /** Keeps a guest that discards and writes without a flush from growing the file without end. */
-    private void limitWaiting() throws IOException {
+    /** Keeps a guest that discards and writes without a flush, or a packer, from growing the file without end. */
+    void limitWaiting() throws IOException {
         if (freed.size() < MAX_WAITING_BYTES >>> chunkShift) {
             return;
         }
@@ -340,8 +412,9 @@ final class UcowStore implements CompactableStore {
             for (int i = 0; i < count; i++) {
                 long now = RemapEntry.isSlot(entry) ? entry + i : entry;
                 long previous = table.publish(chunk + i, now);
-                if (RemapEntry.isSlot(previous) && !RemapEntry.isSameSlot(previous, now)) {
-                    if (freed.add(RemapEntry.slotOf(previous), seq)) {
+                boolean slot = RemapEntry.isSlot(previous) && !RemapEntry.isSameSlot(previous, now);
+                if (slot || RemapEntry.isPacked(previous)) {
+                    if (freed.add(slot ? RemapEntry.slotOf(previous) : previous, seq)) {
                         maintenance.wake(); // gives it back after a while, if no flush comes before
                     }
                 }
@@ -515,10 +588,14 @@ final class UcowStore implements CompactableStore {
         }
     }
 
-    /** @param ready ascending */
+    /** @param ready ascending; places in packs first */
     private void giveBack(long[] ready) {
         IOException failed = null;
-        for (int i = 0; i < ready.length; ) {
+        int i = 0;
+        for (; i < ready.length && RemapEntry.isPacked(ready[i]); i++) {
+            releasePacked(ready[i]);
+        }
+        while (i < ready.length) {
             int run = 1;
             while (i + run < ready.length && ready[i + run] == ready[i] + run) {
                 run++;
@@ -538,8 +615,12 @@ final class UcowStore implements CompactableStore {
     }
 
     private void punch(long slot, long count) throws IOException {
+        punchBytes(slot << chunkShift, count << chunkShift);
+    }
+
+    private void punchBytes(long offset, long lengthBytes) throws IOException {
         try {
-            file.punchHole(slot << chunkShift, count << chunkShift);
+            file.punchHole(offset, lengthBytes);
         } catch (IOException e) {
             if (Errno.of(e) != Errno.EOPNOTSUPP) {
                 throw e;
@@ -664,6 +745,9 @@ final class UcowStore implements CompactableStore {
         if (RemapEntry.isOrigin(entry)) {
             return new ChunkSource.Origin();
         }
+        if (RemapEntry.isPacked(entry)) {
+            return new ChunkSource.Packed(RemapEntry.packedOffset(entry), RemapEntry.packedBytes(entry));
+        }
         return RemapEntry.isZero(entry)
                 ? new ChunkSource.Zero()
                 : new ChunkSource.Slot(storeOffset(entry), geometry.chunkSize());
@@ -694,6 +778,9 @@ final class UcowStore implements CompactableStore {
                 table.zeroChunks(),
                 allocatedBytes(),
                 now.maxBytes(),
+                now.compression(),
+                table.packedChunks(),
+                table.packedBytes(),
                 now.bootId().equals(Superblock.CLEAN),
                 details);
     }
@@ -709,7 +796,11 @@ final class UcowStore implements CompactableStore {
                 journal.length(),
                 journal.capacity(),
                 checkpoints.sum(),
-                tree.pagesWritten());
+                tree.pagesWritten(),
+                table.packedChunks(),
+                table.alteredChunks() << chunkShift,
+                ((table.alteredChunks() - table.packedChunks()) << chunkShift) + table.packedBytes(),
+                packReader == null ? 0 : packReader.damagedReads());
     }
 
     @Override
@@ -726,6 +817,8 @@ final class UcowStore implements CompactableStore {
         try (file;
                 table;
                 slots;
+                packs;
+                packer;
                 tree) {
             if (!context.readOnly()) {
                 checkpointOrFlush();

@@ -66,6 +66,11 @@ public record Blocks(int chunkShift, int blockShift) {
         return (Integer.SIZE - Integer.numberOfLeadingZeros(all() & ~missing)) << blockShift;
     }
 
+    /** Bytes of the blocks that are not in {@code missing}. */
+    public int heldBytes(int missing) {
+        return Integer.bitCount(all() & ~missing) << blockShift;
+    }
+
     private int blockOf(int offset) {
         return offset >>> blockShift;
     }

@@ -6,7 +6,7 @@ package io.ucow.store.remap;
  * <pre>
  *   63 62  61     60 .. 56   55 .. 40    39 .. 0
  *   kind   frozen  reserved  missing     slot                   kind SLOT
- *   kind   frozen  reserved  stored length and offset, sectors  kind PACKED: 12 and 44 bits
+ *   kind   frozen  reserved  stored length and offset, sectors  kind PACKED: bits 55 .. 44 and 43 .. 0
  * </pre>
  * Kind 0 with every other bit clear is ORIGIN, so an untouched page of memory means "unaltered". A bit of <em>missing</em>
  * is set for each of the chunk's {@link Blocks} that the slot does not hold: the origin has its bytes. A chunk held
@@ -32,6 +32,10 @@ public final class RemapEntry {
     private static final long PACKED_KIND = 3;
     private static final long SLOT_MASK = MAX_SLOTS - 1;
     private static final int MISSING_MASK = 0xffff;
+    private static final int SECTOR_SHIFT = 9;
+    private static final int STORED_SHIFT = 44;
+    private static final long OFFSET_MASK = (1L << STORED_SHIFT) - 1;
+    private static final int STORED_MASK = 0xfff;
 
     private RemapEntry() {}
 
@@ -95,9 +99,29 @@ public final class RemapEntry {
         return isSlot(entry) && isSlot(other) && slotOf(entry) == slotOf(other);
     }
 
+    /**
+     * The entry of a chunk that takes {@code storedBytes} at {@code storeOffset} in another form than a slot's: multiples
+     * of 512, {@code 0 <= storeOffset < 2^53}, {@code 0 < storedBytes < 2^21}.
+     */
+    public static long packed(long storeOffset, int storedBytes) {
+        return PACKED_KIND << KIND_SHIFT
+                | (long) (storedBytes >>> SECTOR_SHIFT) << STORED_SHIFT
+                | storeOffset >>> SECTOR_SHIFT;
+    }
+
+    /** Where in the file an entry for which {@link #isPacked} holds has the bytes. */
+    public static long packedOffset(long entry) {
+        return (entry & OFFSET_MASK) << SECTOR_SHIFT;
+    }
+
+    /** How many bytes the file has there. */
+    public static int packedBytes(long entry) {
+        return ((int) (entry >>> STORED_SHIFT) & STORED_MASK) << SECTOR_SHIFT;
+    }
+
     /** True when the store has the bytes in a form that must be copied before it is written. */
     public static boolean isPacked(long entry) {
-        return entry >>> KIND_SHIFT == PACKED_KIND;
+        return entry >>> RESERVED_SHIFT == PACKED_KIND << (KIND_SHIFT - RESERVED_SHIFT);
     }
 
     /**
@@ -110,8 +134,13 @@ public final class RemapEntry {
                 : next == entry && (isOrigin(entry) || isZero(entry));
     }
 
+    /** True for packed entries that a store with compression may have on disk: they take something, and less than a slot. */
+    public static boolean isValidPacked(long entry, Blocks blocks) {
+        return isPacked(entry) && packedBytes(entry) > 0 && packedBytes(entry) < 1 << blocks.chunkShift();
+    }
+
     /**
-     * True for the bit patterns that version 1 allows on disk, in a store of such blocks: a slot misses some of them, but
+     * True for the bit patterns that version 1 allows on disk, in a store without compression and of such blocks: a slot misses some of them, but
      * not all, and none that do not exist.
      */
     public static boolean isValid(long entry, Blocks blocks) {

@@ -27,6 +27,8 @@ public final class RemapTable implements AutoCloseable {
     private final long[] nodeCounts;
     private final LongAdder alteredChunks = new LongAdder();
     private final LongAdder zeroChunks = new LongAdder();
+    private final LongAdder packedChunks = new LongAdder();
+    private final LongAdder packedBytes = new LongAdder();
 
     /**
      * @param chunkCount number of chunks, {@code >= 1}
@@ -81,6 +83,16 @@ public final class RemapTable implements AutoCloseable {
         return zeroChunks.sum();
     }
 
+    /** Those of {@link #alteredChunks} that are packed. */
+    public long packedChunks() {
+        return packedChunks.sum();
+    }
+
+    /** Bytes that these take in the file. */
+    public long packedBytes() {
+        return packedBytes.sum();
+    }
+
     /** The entry of {@code chunk}, {@code 0 <= chunk < chunkCount()}. */
     public long lookup(long chunk) {
         return RemapEntry.thawed(entries.get(chunk));
@@ -128,6 +140,10 @@ public final class RemapTable implements AutoCloseable {
             zeroChunks.add(by);
         } else if (!RemapEntry.isOrigin(entry)) {
             alteredChunks.add(by);
+            if (RemapEntry.isPacked(entry)) {
+                packedChunks.add(by);
+                packedBytes.add((long) by * RemapEntry.packedBytes(entry));
+            }
         }
     }
 

@@ -3,6 +3,7 @@ package io.ucow.store.format;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
@@ -35,15 +36,16 @@ class LayoutTest {
             UUID.fromString("a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf"),
             UUID.fromString("b0b1b2b3-b4b5-b6b7-b8b9-babbbcbdbebf"),
             ORIGIN,
-            0x3132333435363738L);
+            0x3132333435363738L,
+            Compression.LZ4);
     /** Everything up to the path but the checksum. */
     private static final String SUPERBLOCK_BYTES = """
             55434f5753544f52 01000000 ........
-            0300000000000000 0807060504030201
+            0700000000000000 0807060504030201
             0000000000000000 1817161514131211
             2625242322210000 14000000 03000000
             6353433323130300 3837363534333231
-            0000000000000000 0000000000000000
+            0100000000000000 0000000000000000
             2016151400000000 2143050000000000
             2827262524232221 0000707071000000
             a0a1a2a3a4a5a6a7 a8a9aaabacadaeaf
@@ -81,9 +83,43 @@ class LayoutTest {
     @Test
     void superblockWithoutOriginDecodesToNull() throws IOException {
         Superblock bare = new Superblock(
-                0, 1, new Geometry(1, 12), 0, 8192, 64, 0, 12288, SUPERBLOCK.uuid(), Superblock.CLEAN, null, 0);
+                0,
+                1,
+                new Geometry(1, 12),
+                0,
+                8192,
+                64,
+                0,
+                12288,
+                SUPERBLOCK.uuid(),
+                Superblock.CLEAN,
+                null,
+                0,
+                Compression.NONE);
         bare.encode(block, 1);
         assertThat(Superblock.decode(block, 0, "vm.cow")).isEqualTo(bare);
+    }
+
+    @Test
+    void compressionTakesChunksThatAreLargeEnough() {
+        Superblock small = new Superblock(
+                0,
+                1,
+                new Geometry(1, 13),
+                0,
+                8192,
+                64,
+                0,
+                16384,
+                SUPERBLOCK.uuid(),
+                Superblock.CLEAN,
+                null,
+                0,
+                Compression.LZ4);
+        small.encode(block, 1);
+        assertThatThrownBy(() -> Superblock.decode(block, 0, "vm.cow"))
+                .isInstanceOf(CorruptStoreException.class)
+                .hasMessageContaining("chunk shift of a store that compresses 13, expected 14..20");
     }
 
     @Test
@@ -161,7 +197,8 @@ class LayoutTest {
                 SUPERBLOCK.uuid(),
                 SUPERBLOCK.bootId(),
                 ORIGIN,
-                0x40000000);
+                0x40000000,
+                Compression.NONE);
         good.encode(block, 3);
         switch (bytes) {
             case 8 -> block.putLong(at, value);

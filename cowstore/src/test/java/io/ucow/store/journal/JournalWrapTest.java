@@ -2,6 +2,7 @@ package io.ucow.store.journal;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.SparseFile;
@@ -140,7 +141,8 @@ class JournalWrapTest {
     }
 
     private static Superblock superblock() {
-        return new Superblock(0, 1, geometry(), 0, OFFSET, CAPACITY, 0, 1 << 20, STORE, Superblock.CLEAN, null, 0);
+        return new Superblock(
+                0, 1, geometry(), 0, OFFSET, CAPACITY, 0, 1 << 20, STORE, Superblock.CLEAN, null, 0, Compression.NONE);
     }
 
     private static Superblock superblockOf(SparseFile file) throws IOException {

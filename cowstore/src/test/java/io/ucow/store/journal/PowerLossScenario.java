@@ -3,11 +3,13 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
+import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
 import io.ucow.store.GracePeriod;
 import io.ucow.store.Origin;
+import io.ucow.store.OriginReference;
 import io.ucow.store.StoreContext;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
@@ -74,12 +76,19 @@ final class PowerLossScenario {
     private final Random random;
     private final Origin origin;
     private final int chunkShift;
+    private final Compression compression;
     private final int sectors;
     final long[] originStamps;
     private long nextStamp = 1;
     private int cuts;
 
     PowerLossScenario(long seed, int chunkShift) {
+        this(seed, chunkShift, Compression.NONE);
+    }
+
+    /** @param compression what chunks are compressed with now and then */
+    PowerLossScenario(long seed, int chunkShift, Compression compression) {
+        this.compression = compression;
         this.random = new Random(seed);
         this.chunkShift = chunkShift;
         // Not a whole number of chunks.
@@ -117,7 +126,9 @@ final class PowerLossScenario {
     byte[] newImage() throws IOException {
         FaultFile file = new FaultFile(new byte[0]);
         // So small a journal that checkpoints and the ring's wrap-around happen all the time.
-        UcowFormat.create(file, new Geometry((long) sectors * SECTOR, chunkShift), null, 64, STORE);
+        long size = (long) sectors * SECTOR;
+        OriginReference base = new OriginReference("base", size, 0, 0, "00".repeat(32), false);
+        UcowFormat.create(file, new Geometry(size, chunkShift), base, 0, compression, 64, STORE);
         return file.killedAt(file.eventCount());
     }
 
@@ -191,6 +202,10 @@ final class PowerLossScenario {
             if (r.nextInt(8) == 0) {
                 // What the maintenance thread does whenever it comes round to it.
                 store.giveBack();
+            }
+            if (compression != Compression.NONE && r.nextInt(6) == 0) {
+                long[] chunks = r.longs(1 + r.nextInt(12), 0, CHUNKS).toArray();
+                device.relocate(chunks, chunks.length, store.packer());
             }
             if (r.nextInt(16) == 0) {
                 TestDevices.move(device, r.longs(1 + r.nextInt(5), 0, CHUNKS).toArray());

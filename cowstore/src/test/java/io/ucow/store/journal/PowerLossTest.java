@@ -3,6 +3,7 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
+import io.ucow.store.Compression;
 import io.ucow.store.FaultFile;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
@@ -49,6 +50,27 @@ class PowerLossTest {
         run.generations(threads);
         System.out.printf("power loss: seed %d, chunk 2^%d, %d threads: %d cuts%n", seed, shift, threads, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
+    }
+
+    @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads, compressed")
+    @CsvSource({"21, 14, 1", "22, 14, 3"})
+    void everyCutKeepsWhatWasPromisedOfCompressedChunks(long seed, int shift, int threads) throws Exception {
+        PowerLossScenario run = new PowerLossScenario(seed, shift, Compression.LZ4);
+        run.generations(threads);
+        System.out.printf("power loss: seed %d, chunk 2^%d, compressed: %d cuts%n", seed, shift, run.cuts());
+        assertThat(run.cuts()).as("cuts").isGreaterThan(200);
+    }
+
+    /** Chunks were packed, and lost their place again. */
+    @Test
+    void theScenarioPacks() throws Exception {
+        PowerLossScenario run = new PowerLossScenario(21, 14, Compression.LZ4);
+        PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
+        long packed = session.file.events().stream()
+                .filter(PowerLossTest::isRemap)
+                .filter(e -> RemapEntry.isPacked(JournalRecord.value(record(e), 0)))
+                .count();
+        assertThat(packed).as("records of packed chunks").isGreaterThan(10);
     }
 
     @Test

@@ -1,7 +1,13 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.Compression;
 import io.ucow.store.ExceptionStoreContract;
 import io.ucow.store.ExceptionStoreProvider;
+import io.ucow.store.Geometry;
+import io.ucow.store.OriginReference;
+import io.ucow.sys.PositionalFile;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import org.junit.jupiter.api.Nested;
 
 /** ucow's own format keeps the contract, with its smallest, an ordinary and its largest chunk. */
@@ -37,6 +43,39 @@ class UcowStoreContractTest {
         @Override
         protected int chunkShift() {
             return 20;
+        }
+    }
+
+    @Nested
+    class WithCompression extends ExceptionStoreContract {
+        @Override
+        protected ExceptionStoreProvider format() {
+            UcowFormat format = new UcowFormat();
+            // Creates what compresses, and is that format in all else.
+            return (ExceptionStoreProvider) Proxy.newProxyInstance(
+                    ExceptionStoreProvider.class.getClassLoader(),
+                    new Class<?>[] {ExceptionStoreProvider.class},
+                    (proxy, method, arguments) -> {
+                        try {
+                            if (method.getName().equals("create")) {
+                                format.create(
+                                        (PositionalFile) arguments[0],
+                                        (Geometry) arguments[1],
+                                        (OriginReference) arguments[2],
+                                        arguments.length > 3 ? (long) arguments[3] : 0,
+                                        Compression.LZ4);
+                                return null;
+                            }
+                            return method.invoke(format, arguments);
+                        } catch (InvocationTargetException e) {
+                            throw e.getCause();
+                        }
+                    });
+        }
+
+        @Override
+        protected int chunkShift() {
+            return 15;
         }
     }
 }

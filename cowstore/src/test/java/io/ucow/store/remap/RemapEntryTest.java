@@ -66,6 +66,36 @@ class RemapEntryTest {
         assertThat(RemapEntry.isSameSlot(RemapEntry.ZERO, RemapEntry.ZERO)).isFalse();
     }
 
+    @Test
+    void packedEntriesHaveTheirLengthInBits55To44AndTheirOffsetBelow() {
+        long entry = RemapEntry.packed(0xa1a2a3a4a5aL << 9, 0x7bc << 9);
+        assertThat(entry).isEqualTo(0xc07bca1a2a3a4a5aL);
+        assertThat(RemapEntry.packedOffset(entry)).isEqualTo(0xa1a2a3a4a5aL << 9);
+        assertThat(RemapEntry.packedBytes(entry)).isEqualTo(0x7bc << 9);
+        assertThat(RemapEntry.isPacked(entry)).isTrue();
+        assertThat(RemapEntry.isSlot(entry) || RemapEntry.isZero(entry) || RemapEntry.isOrigin(entry))
+                .isFalse();
+        assertThat(RemapEntry.isValid(entry, SIXTEEN)).isFalse();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "0xc001000000000001, 15, true",
+        "0xc003f00000000001, 15, true",
+        "0xc004000000000001, 15, false",
+        "0xc000000000000001, 15, false",
+        "0xe001000000000001, 15, false",
+        "0xc101000000000001, 15, false",
+        "0x8001000000000001, 15, false",
+        "0xc07ff00000000001, 20, true",
+        "0xc080000000000001, 20, false",
+        "0xc007ffffffffffff, 16, true"
+    })
+    void packedChunksTakeSomethingAndLessThanASlot(String entry, int chunkShift, boolean valid) {
+        assertThat(RemapEntry.isValidPacked(Long.parseUnsignedLong(entry.substring(2), 16), Blocks.finest(chunkShift)))
+                .isEqualTo(valid);
+    }
+
     /** Sixteen blocks in 64 KiB, eight in 32 KiB, one in 4 KiB. */
     @ParameterizedTest
     @CsvSource({
