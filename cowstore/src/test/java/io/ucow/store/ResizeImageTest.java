@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -87,6 +89,63 @@ class ResizeImageTest {
         byte[] expected = Arrays.copyOf(content, BYTES);
         Arrays.fill(expected, BYTES - 2, BYTES, (byte) 9);
         assertHolds(killed, Arrays.copyOf(expected, BYTES + 50_000));
+    }
+
+    /** A compressed chunk that the device ends in has bytes past that end, too, and none of them comes to light. */
+    @Test
+    void compressedTailReadsZerosPastTheOldEnd() throws IOException {
+        Path packed = directory.resolve("packed.cow");
+        byte[] model = new byte[BYTES];
+        Arrays.fill(model, (byte) 7);
+        Images.create(new CreateOptions(
+                packed,
+                Optional.of(base),
+                OptionalLong.of(BYTES),
+                65536,
+                "ucow",
+                OptionalLong.empty(),
+                Compression.LZ4));
+        write(packed, model);
+        assertThat(Images.info(packed).packedChunks())
+                .as("all but the last, which the base has a part of")
+                .isEqualTo(4);
+
+        Images.resize(packed, 100_000, true);
+        assertHolds(packed, Arrays.copyOf(model, 100_000));
+        Images.resize(packed, BASE_BYTES, false);
+        assertHolds(packed, Arrays.copyOf(Arrays.copyOf(model, 100_000), BASE_BYTES));
+    }
+
+    @Test
+    void compressedImageIsCommittedAndExported() throws IOException {
+        Path packed = directory.resolve("packed.cow");
+        Images.create(new CreateOptions(
+                packed, Optional.of(base), OptionalLong.empty(), 65536, "ucow", OptionalLong.empty(), Compression.LZ4));
+        byte[] model = content.clone();
+        Arrays.fill(model, 0, BYTES, (byte) 7);
+        write(packed, Arrays.copyOf(model, BYTES));
+        assertThat(Images.info(packed).packedChunks()).isPositive();
+
+        Path stream = directory.resolve("stream");
+        try (DeltaExport export = DeltaExport.open(packed, Optional.empty());
+                FileChannel out = FileChannel.open(stream, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            export.writeTo(out, bytes -> {});
+        }
+        Path copy = directory.resolve("copy.cow");
+        try (FileChannel in = FileChannel.open(stream)) {
+            DeltaImport.open(in, "stream", bytes -> {}).to(copy);
+        }
+        assertHolds(copy, model);
+        Images.commit(packed, bytes -> {});
+        assertHolds(packed, model);
+        assertThat(Files.readAllBytes(base)).isEqualTo(model);
+    }
+
+    private static void write(Path path, byte[] bytes) throws IOException {
+        try (CowDevice device = Images.open(path, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
+            device.write(0, TestDevices.direct(bytes, 0, bytes.length));
+            device.packAll();
+        }
     }
 
     @Test

@@ -114,21 +114,8 @@ class DeltaLayoutTest {
     void contentIdIsInTheFirstSectorOfASuperblock() {
         UUID uuid = new UUID(0x10, 0x700);
         ByteBuffer superblock = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        Superblock clean =
-                new Superblock(
-                        0,
-                        3,
-                        new Geometry(1, 12),
-                        0,
-                        8192,
-                        64,
-                        0,
-                        12288,
-                        uuid,
-                        Superblock.CLEAN,
-                        null,
-                        0,
-                        Compression.NONE);
+        Superblock clean = new Superblock(
+                0, 3, new Geometry(1, 12), 0, 8192, 64, 0, 12288, uuid, Superblock.CLEAN, null, 0, Compression.NONE);
         clean.encode(superblock, 1);
         assertThat(clean.contentId(superblock)).isEqualTo(new ContentId(0x713));
         Superblock.putContentId(superblock, HEADER.content());
