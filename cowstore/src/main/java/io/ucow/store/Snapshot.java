@@ -6,7 +6,6 @@ import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -209,35 +208,9 @@ final class Snapshot {
         StoreContext context = new StoreContext(false, Images.bootId(), readers, true);
         // A descriptor of its own, for the store closes it; the lock stays with the other.
         ExceptionStore store = plugin.open(NativeFile.open(temporary, Libc.O_RDWR), temporary, context);
-        try (CowDevice device = new CowDevice(store, new Borrowed(frozen), readers, false)) {
+        try (CowDevice device = new CowDevice(store, new LentOrigin(frozen), readers, false)) {
             content.writeTo(device);
         }
-    }
-
-    /** An origin that somebody else closes. */
-    private record Borrowed(Origin origin) implements Origin {
-        @Override
-        public long sizeBytes() {
-            return origin.sizeBytes();
-        }
-
-        @Override
-        public void read(ByteBuffer dst, long offset) throws IOException {
-            origin.read(dst, offset);
-        }
-
-        @Override
-        public long seekData(long offset) throws IOException {
-            return origin.seekData(offset);
-        }
-
-        @Override
-        public long seekHole(long offset) throws IOException {
-            return origin.seekHole(offset);
-        }
-
-        @Override
-        public void close() {}
     }
 
     private void replaceImage() throws IOException {
