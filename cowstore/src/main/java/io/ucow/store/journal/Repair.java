@@ -10,8 +10,6 @@ import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -100,24 +98,16 @@ final class Repair {
             file.sync();
             written = true;
             Superblock next = now.advanced(root, head, Superblock.CLEAN);
-            int levels = salvage.table().levels();
-            writeSuperblock(next, levels);
+            UcowFormat.write(file, next);
             if (!Recovery.hasBothSuperblocks(file)) {
                 // The old one was not where its generation belongs.
-                writeSuperblock(next.advanced(root, head, Superblock.CLEAN), levels);
+                UcowFormat.write(file, next.advanced(root, head, Superblock.CLEAN));
             }
         } finally {
             if (!written) {
                 file.truncate(oldSize);
             }
         }
-    }
-
-    private void writeSuperblock(Superblock superblock, int levels) throws IOException {
-        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        superblock.encode(block, levels);
-        file.write(block, superblock.offset());
-        file.sync();
     }
 
     /** Punches out what nothing in the store, which is sound, refers to. */

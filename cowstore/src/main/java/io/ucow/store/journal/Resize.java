@@ -15,7 +15,6 @@ import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.UUID;
 
@@ -69,8 +68,8 @@ final class Resize {
         UcowFormat.requireRoom(image.toString(), geometry, now.dataStart(), now.maxBytes());
         Superblock next = prepare(geometry);
         ContentId content = ContentId.random();
-        writeSuperblock(next, content);
-        writeSuperblock(next.advanced(next.rootPage(), next.journalHead(), Superblock.CLEAN), content);
+        UcowFormat.write(file, next, content);
+        UcowFormat.write(file, next.advanced(next.rootPage(), next.journalHead(), Superblock.CLEAN), content);
         if (next.rootPage() != now.rootPage()) {
             Repair.giveBackLeaks(file, bootId);
         }
@@ -210,13 +209,5 @@ final class Resize {
 
     private StoreFullException full(String why) {
         return new StoreFullException(image + ": " + why, new NativeException("resize", Errno.ENOSPC));
-    }
-
-    private void writeSuperblock(Superblock superblock, ContentId content) throws IOException {
-        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        superblock.encode(block, MapPage.levels(superblock.geometry().chunkCount()));
-        Superblock.putContentId(block, content);
-        file.write(block, superblock.offset());
-        file.sync();
     }
 }

@@ -130,9 +130,24 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     /** Writes a superblock over the one that does not count, durably. */
-    private static void write(PositionalFile file, Superblock superblock) throws IOException {
+    static void write(PositionalFile file, Superblock superblock) throws IOException {
+        write(file, superblock, encoded(superblock));
+    }
+
+    /** As the other, with what identifies all that the device holds. */
+    static void write(PositionalFile file, Superblock superblock, ContentId content) throws IOException {
+        ByteBuffer block = encoded(superblock);
+        Superblock.putContentId(block, content);
+        write(file, superblock, block);
+    }
+
+    private static ByteBuffer encoded(Superblock superblock) {
         ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
         superblock.encode(block, MapPage.levels(superblock.geometry().chunkCount()));
+        return block;
+    }
+
+    private static void write(PositionalFile file, Superblock superblock, ByteBuffer block) throws IOException {
         file.write(block, superblock.offset());
         file.sync();
     }
@@ -240,11 +255,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
         Superblock next = now;
         for (int i = 0; i < 2; i++) {
             next = next.advanced(now.rootPage(), now.journalHead(), Superblock.CLEAN);
-            ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-            next.encode(block, MapPage.levels(next.geometry().chunkCount()));
-            Superblock.putContentId(block, id);
-            file.write(block, next.offset());
-            file.sync();
+            write(file, next, id);
         }
     }
 

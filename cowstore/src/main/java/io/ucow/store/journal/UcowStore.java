@@ -20,7 +20,6 @@ import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.BitSet;
 import java.util.LinkedHashMap;
@@ -606,13 +605,11 @@ final class UcowStore implements CompactableStore {
     }
 
     private void writeSuperblock(Superblock next) throws IOException {
-        ByteBuffer block = ByteBuffer.allocateDirect(Superblock.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        next.encode(block, table.levels());
         if (next.bootId().equals(Superblock.CLEAN)) {
-            Superblock.putContentId(block, ContentId.random());
+            UcowFormat.write(file, next, ContentId.random());
+        } else {
+            UcowFormat.write(file, next);
         }
-        file.write(block, next.offset());
-        file.sync();
         superblock = next;
     }
 

@@ -205,7 +205,10 @@ final class PowerLossScenario {
             }
             if (compression != Compression.NONE && r.nextInt(6) == 0) {
                 long[] chunks = r.longs(1 + r.nextInt(12), 0, CHUNKS).toArray();
-                device.relocate(chunks, chunks.length, store.packer());
+                // In a device one thread alone packs; here each guest does, in turn.
+                synchronized (store.packer()) {
+                    device.relocate(chunks, chunks.length, store.packer());
+                }
             }
             if (r.nextInt(16) == 0) {
                 TestDevices.move(device, r.longs(1 + r.nextInt(5), 0, CHUNKS).toArray());
