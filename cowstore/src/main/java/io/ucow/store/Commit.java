@@ -331,7 +331,7 @@ final class Commit implements Closeable {
         }
     }
 
-    private IOException explained(IOException e) {
+    private IOException explained(IOException e) throws IOException {
         if (Errno.of(e) != Errno.ENOSPC && !(e instanceof StoreFullException)) {
             return e;
         }
@@ -341,8 +341,8 @@ final class Commit implements Closeable {
                 e);
     }
 
-    private Path base() {
-        return image.toAbsolutePath().resolveSibling(recorded.path());
+    private Path base() throws IOException {
+        return recorded.resolve(image);
     }
 
     /** Records what the base has become, and that the image, which is closed, holds nothing. */

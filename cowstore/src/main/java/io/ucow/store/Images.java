@@ -161,7 +161,7 @@ public final class Images {
     /** A base beside or below the image is recorded relative to it, so that the folder may move as a whole. */
     static Path referencePath(Path base, Path image) throws IOException {
         Path realBase = base.toRealPath();
-        Path parent = image.toAbsolutePath().getParent().toRealPath();
+        Path parent = OriginReference.fileOf(image).getParent().toRealPath();
         return realBase.startsWith(parent) ? parent.relativize(realBase) : realBase;
     }
 

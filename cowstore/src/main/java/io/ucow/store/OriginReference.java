@@ -1,5 +1,7 @@
 package io.ucow.store;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 
@@ -49,13 +51,18 @@ public record OriginReference(
      *
      * @throws UnsupportedFormatException if the path cannot be spelled in this locale
      */
-    public Path resolve(Path image) throws UnsupportedFormatException {
+    public Path resolve(Path image) throws IOException {
         try {
-            return image.toAbsolutePath().resolveSibling(path);
+            return fileOf(image).resolveSibling(path);
         } catch (InvalidPathException e) {
             throw new UnsupportedFormatException(
                     image + ": path of its base cannot be spelled in this locale; set LC_ALL=C.UTF-8", e);
         }
+    }
+
+    /** The file that {@code image} is a name of: bases are relative to its directory, not to that of a link to it. */
+    static Path fileOf(Path image) throws IOException {
+        return Files.isSymbolicLink(image) ? image.toRealPath() : image.toAbsolutePath();
     }
 
     /** True when both describe the same content; the path does not count. */

@@ -90,6 +90,25 @@ class RebaseTest {
         assertHolds(image, model);
     }
 
+    /** The base is looked for, and recorded, beside the image, not beside the link. */
+    @Test
+    void imageBehindASymbolicLinkHasItsBase() throws IOException {
+        byte[] raw = new byte[BYTES];
+        random.nextBytes(raw);
+        Path image = create("vm.cow", Files.write(directory.resolve("base.img"), raw), 32768);
+        byte[] model = raw.clone();
+        change(image, model);
+        Path elsewhere = Files.createDirectory(directory.resolve("elsewhere"));
+        Path link = Files.createSymbolicLink(elsewhere.resolve("link.cow"), Path.of("..", "vm.cow"));
+        assertHolds(link, model);
+
+        Path base = Files.write(elsewhere.resolve("to.img"), raw);
+        Images.rebase(link, Optional.of(base), bytes -> {});
+
+        assertHolds(link, model);
+        assertHolds(image, model);
+    }
+
     /** From a layer to what is behind it: what a chain is shortened by. */
     @Test
     void layerIsTakenOutOfAChain() throws IOException {
