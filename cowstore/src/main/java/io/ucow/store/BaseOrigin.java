@@ -82,6 +82,9 @@ abstract class BaseOrigin implements Origin {
             requireAtLeast(recorded, image);
             return;
         }
+        if (!recorded.hasIdentity()) {
+            return;
+        }
         OriginReference found = reference(recorded.path());
         if (found.sameContent(recorded)) {
             return;

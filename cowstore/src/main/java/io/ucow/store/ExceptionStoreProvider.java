@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -24,6 +25,17 @@ public interface ExceptionStoreProvider {
 
     /** True when a file that starts with {@code head} (position 0 to limit, little-endian) is of this format. */
     boolean recognises(ByteBuffer head);
+
+    /**
+     * Takes the lock that keeps others, this format's other programs included, from opening {@code file} in a way that
+     * conflicts; held until the file is closed.
+     *
+     * @param exclusive true to change it, false to read it
+     * @return false when somebody else has it open in such a way
+     */
+    default boolean tryLock(NativeFile file, boolean exclusive) throws IOException {
+        return file.tryLock(exclusive);
+    }
 
     /**
      * Writes an empty store into {@code file}, which is empty, and makes it durable. The caller removes the file when

@@ -1,6 +1,5 @@
 package io.ucow.store;
 
-import io.ucow.store.format.Superblock;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
@@ -8,6 +7,7 @@ import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 
 /**
@@ -16,8 +16,6 @@ import java.nio.file.Path;
  * <p>Threading: any number of threads may read at once.
  */
 final class FileOrigin extends BaseOrigin {
-    private static final int QCOW2_MAGIC = 0x514649fb;
-
     private final PositionalFile file;
     private final long sizeBytes;
 
@@ -67,21 +65,12 @@ final class FileOrigin extends BaseOrigin {
         }
     }
 
-    /**
-     * True when it holds a ucow image.
-     *
-     * @throws UnsupportedFormatException if it holds a qcow2 image: its bytes would be garbage to every guest
-     */
-    boolean holdsUcowImage() throws IOException {
-        ByteBuffer head = ByteBuffer.allocateDirect(ExceptionStoreProvider.HEAD_BYTES);
+    /** The first {@link ExceptionStoreProvider#HEAD_BYTES} bytes, little-endian, for plug-ins to recognise. */
+    ByteBuffer head() throws IOException {
+        ByteBuffer head = ByteBuffer.allocateDirect((int) Math.min(sizeBytes, ExceptionStoreProvider.HEAD_BYTES))
+                .order(ByteOrder.LITTLE_ENDIAN);
         read(head, 0);
-        if (head.getInt(0) == QCOW2_MAGIC) {
-            throw new UnsupportedFormatException(file.name()
-                    + ": is a qcow2 image, and a base must be raw or a ucow image; convert it with: qemu-img convert -O raw "
-                    + file.name() + " BASE.raw");
-        }
-        // A new image has only its second superblock.
-        return Superblock.hasMagic(head, 0) || Superblock.hasMagic(head, Superblock.SIZE);
+        return head.flip();
     }
 
     @Override

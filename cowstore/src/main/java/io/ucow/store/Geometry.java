@@ -7,18 +7,22 @@ package io.ucow.store;
  * @param chunkShift binary logarithm of the chunk size
  */
 public record Geometry(long sizeBytes, int chunkShift) {
-    /** Smallest chunk: 4 KiB, a page. */
+    /** Smallest chunk of ucow's own format: 4 KiB, a page. */
     public static final int MIN_CHUNK_SHIFT = 12;
-    /** Largest chunk: 1 MiB, the longest request of any transport. */
+    /** Largest chunk of ucow's own format: 1 MiB, the longest request of any transport. */
     public static final int MAX_CHUNK_SHIFT = 20;
+    /** Smallest chunk of any format: a sector. */
+    public static final int MIN_SHIFT = 9;
+    /** Largest chunk of any format: 2 MiB. */
+    public static final int MAX_SHIFT = 21;
     /** Most chunks a device may have: 16 TiB of 4 KiB chunks, 4 PiB of 1 MiB chunks. */
     public static final long MAX_CHUNKS = 1L << 32;
 
     /** @throws IllegalArgumentException naming the first value out of range */
     public Geometry {
-        if (chunkShift < MIN_CHUNK_SHIFT || chunkShift > MAX_CHUNK_SHIFT) {
+        if (chunkShift < MIN_SHIFT || chunkShift > MAX_SHIFT) {
             throw new IllegalArgumentException(
-                    "chunk size 2^" + chunkShift + " is not between 4 KiB (2^12) and 1 MiB (2^20)");
+                    "chunk size 2^" + chunkShift + " is not between 512 bytes (2^9) and 2 MiB (2^21)");
         }
         if (sizeBytes < 1 || sizeBytes > MAX_CHUNKS << chunkShift) {
             throw new IllegalArgumentException("device size " + sizeBytes + " is not between 1 and "

@@ -8,13 +8,13 @@ import java.util.Optional;
  * What is known of an image; a snapshot, consistent in itself only when nobody writes.
  *
  * @param image the store file
- * @param format the plug-in's name, {@code "ucow"}
+ * @param format the plug-in's name, {@code "ucow"} or {@code "qcow2"}
  * @param formatVersion version of the format in the file
- * @param uuid identity given at creation, as text
+ * @param uuid identity given at creation, as text; empty where the format has none
  * @param geometry capacity and chunk size
  * @param base the read-only image behind the store; empty when the device started as zeros
- * @param baseSizeBytes recorded size of the base, 0 when there is none
- * @param baseIsImage true when the base is a ucow image itself, and size and content are those of its device
+ * @param baseSizeBytes recorded size of the base; 0 when there is none, or the format does not record it
+ * @param baseIsImage true when the base is an image itself, and size and content are those of its device
  * @param alteredChunks chunks held in the store
  * @param zeroChunks chunks that read as zeros without a slot
  * @param allocatedBytes storage the file occupies, metadata included

@@ -18,6 +18,8 @@ import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.UUID;
 import java.util.function.LongConsumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Creates, opens and examines images of any format for which there is a plug-in: the library's front door.
@@ -25,7 +27,8 @@ import java.util.function.LongConsumer;
  * <p>Threading: every method may be called from any thread.
  */
 public final class Images {
-    private static final int QCOW2_MAGIC = 0xfb494651;
+    private static final Logger LOG = LoggerFactory.getLogger(Images.class);
+
     private static final int FILE_MODE = 0644;
 
     private Images() {}
@@ -42,8 +45,8 @@ public final class Images {
      *
      * @throws FileAlreadyExistsException if {@code options.image()} exists
      * @throws NativeException {@code ENOENT} if the base does not
-     * @throws UnsupportedFormatException if no plug-in has the format's name, the base is an image of another format than
-     *     ucow, was not closed properly, or has as many images behind it as there may be
+     * @throws UnsupportedFormatException if no plug-in has the format's name, the base is an image that was not closed
+     *     properly, or has as many images behind it as there may be
      * @throws StoreInUseException if the base is an image that is open for writing
      * @throws IllegalArgumentException if the size is out of range for the chunk size, or the greatest size too little
      */
@@ -81,7 +84,7 @@ public final class Images {
     static BaseOrigin openNewBase(Path base, Chain chain) throws IOException {
         boolean isImage;
         try (FileOrigin file = FileOrigin.openUnlocked(base)) {
-            isImage = file.holdsUcowImage();
+            isImage = pluginOf(file.head()).isPresent();
         }
         return isImage ? openNewLayer(base, chain) : FileOrigin.open(base, CacheMode.WRITEBACK);
     }
@@ -136,7 +139,7 @@ public final class Images {
         try (NativeFile file = createFile(image)) {
             boolean done = false;
             try {
-                lock(file, image, true);
+                lock(plugin, file, image, true);
                 plugin.create(file, geometry, origin, options.maxBytes().orElse(0), options.compression());
                 done = true;
             } finally {
@@ -220,11 +223,9 @@ public final class Images {
     public static Origin openContent(Path path) throws IOException {
         if (Libc.statx(path).isRegular()) {
             try (NativeFile file = NativeFile.open(path, Libc.O_RDONLY)) {
-                ByteBuffer head = headOf(file);
-                if (pluginOf(head).isPresent()) {
+                if (pluginOf(headOf(file)).isPresent()) {
                     return new DeviceOrigin(open(path, true));
                 }
-                refuseQcow2(head, path);
             }
         }
         return FileOrigin.open(path, CacheMode.WRITEBACK);
@@ -475,6 +476,19 @@ public final class Images {
         }
     }
 
+    /** What the base of {@code image}, which has one, is: {@code "raw"}, a plug-in's name, or {@code "unknown"} image. */
+    public static String baseFormat(ImageInfo image) {
+        if (!image.baseIsImage()) {
+            return "raw";
+        }
+        try (NativeFile file = openRegular(image.base().orElseThrow(), true)) {
+            return pluginOf(headOf(file)).map(ExceptionStoreProvider::name).orElse("unknown");
+        } catch (IOException e) {
+            LOG.debug("base cannot be looked at image={}", image.image(), e);
+            return "unknown";
+        }
+    }
+
     /** Opens an image's store, read-only, and not its base; for who looks at its map. */
     static ExceptionStore openStore(Path image) throws IOException {
         StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
@@ -508,7 +522,7 @@ public final class Images {
             NativeFile file = openRegular(image, readOnly);
             try {
                 ExceptionStoreProvider plugin = recognise(file, image);
-                lock(file, image, !readOnly);
+                lock(plugin, file, image, !readOnly);
                 // Not before it is locked: until then somebody may be writing to it.
                 return new LockedImage(image, file, file.status(), plugin);
             } catch (IOException e) {
@@ -537,9 +551,7 @@ public final class Images {
 
     static ExceptionStoreProvider recognise(NativeFile file, Path image) throws IOException {
         requireRegular(image, file.status());
-        ByteBuffer head = headOf(file);
-        refuseQcow2(head, image);
-        return pluginOf(head)
+        return pluginOf(headOf(file))
                 .orElseThrow(() -> new UnsupportedFormatException(
                         image + ": is not an image of any known format; make one with: ucow create --base " + image
                                 + " NEW-IMAGE"));
@@ -556,16 +568,9 @@ public final class Images {
         return plugins().stream().filter(plugin -> plugin.recognises(head)).findFirst();
     }
 
-    /** Refuses an image of a format that is known by name alone, if no plug-in has it. */
-    private static void refuseQcow2(ByteBuffer head, Path image) throws UnsupportedFormatException {
-        if (head.limit() >= 4 && head.getInt(0) == QCOW2_MAGIC && pluginOf(head).isEmpty()) {
-            throw new UnsupportedFormatException(
-                    image + ": is a qcow2 image, for which there is no plug-in; see 'ucow plugins'");
-        }
-    }
-
-    private static void lock(NativeFile file, Path image, boolean exclusive) throws IOException {
-        if (!file.tryLock(exclusive)) {
+    private static void lock(ExceptionStoreProvider plugin, NativeFile file, Path image, boolean exclusive)
+            throws IOException {
+        if (!plugin.tryLock(file, exclusive)) {
             throw new StoreInUseException(image + ": is in use by another process"
                     + (exclusive ? ", or the base of an image that is" : ", which may be changing it")
                     + "; see 'ucow list'");

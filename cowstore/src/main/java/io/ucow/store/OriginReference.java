@@ -12,7 +12,8 @@ import java.nio.file.Path;
  * @param sizeBytes length in bytes
  * @param modifiedSeconds modification time, seconds since 1970; 0 for a block device
  * @param modifiedNanos the same, nanoseconds within the second
- * @param fingerprint SHA-256 of sampled content, see {@link BaseOrigin}, as 64 hexadecimal digits
+ * @param fingerprint SHA-256 of sampled content, see {@link BaseOrigin}, as 64 hexadecimal digits;
+ *     empty, with size and time 0, where the image's format does not record what identifies its base
  * @param isImage true for a layer: a ucow image, whose guest content the size and the fingerprint are of; false when the
  *     bytes of the file or block device are the base
  * @param isChanging true once a commit into it was begun: of what identifies it only the kind and the least size hold
@@ -28,9 +29,9 @@ public record OriginReference(
     /** Length of the fingerprint in bytes. */
     public static final int FINGERPRINT_BYTES = 32;
 
-    /** @throws IllegalArgumentException if the fingerprint has another length */
+    /** @throws IllegalArgumentException if the fingerprint has another length, and there is one */
     public OriginReference {
-        if (fingerprint.length() != 2 * FINGERPRINT_BYTES) {
+        if (!fingerprint.isEmpty() && fingerprint.length() != 2 * FINGERPRINT_BYTES) {
             throw new IllegalArgumentException("fingerprint " + fingerprint);
         }
     }
@@ -39,6 +40,16 @@ public record OriginReference(
     public OriginReference(
             String path, long sizeBytes, long modifiedSeconds, int modifiedNanos, String fingerprint, boolean isImage) {
         this(path, sizeBytes, modifiedSeconds, modifiedNanos, fingerprint, isImage, false);
+    }
+
+    /** A base of which the image records only where it is. */
+    public static OriginReference ofPath(String path, boolean isImage) {
+        return new OriginReference(path, 0, 0, 0, "", isImage);
+    }
+
+    /** True when the image records what identifies its base, so that another one can be told. */
+    public boolean hasIdentity() {
+        return !fingerprint.isEmpty();
     }
 
     /** The same base, which a commit is about to change. */

@@ -14,8 +14,8 @@ public final class BufferPool {
     /** What every buffer's address is a multiple of, in bytes. */
     public static final int ALIGNMENT = 4096;
 
-    /** Binary logarithm of the largest {@link #shared} buffers: 1 MiB, the longest request of any transport. */
-    static final int MAX_SHARED_SHIFT = 20;
+    /** Binary logarithm of the largest {@link #shared} buffers: 2 MiB, the largest chunk of any format. */
+    static final int MAX_SHARED_SHIFT = 21;
 
     private static final int KEPT = 16;
     private static final BufferPool[] SHARED = new BufferPool[MAX_SHARED_SHIFT + 1];
@@ -34,7 +34,7 @@ public final class BufferPool {
         this.bytes = bytes;
     }
 
-    /** The pool of buffers of {@code 1 << shift} bytes that everybody shares, {@code 0 <= shift <= 20}. */
+    /** The pool of buffers of {@code 1 << shift} bytes that everybody shares, {@code 0 <= shift <= 21}. */
     public static BufferPool shared(int shift) {
         return SHARED[shift];
     }

@@ -30,7 +30,7 @@ public final class DirectFile implements PositionalFile {
     /** Regions that are this many apart share a lock: the least memory with which strangers hardly ever meet. */
     private static final int LOCKS = 256;
     /** The most that one bounce carries. Regions are multiples of it. */
-    private static final int PIECE = 1 << BufferPool.MAX_SHARED_SHIFT;
+    private static final int PIECE = 1 << 20;
 
     private final NativeFile buffered;
     private final NativeFile direct;

@@ -66,11 +66,14 @@ public final class Libc {
     private static final int MFD_CLOEXEC = 1;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
+    private static final int MADV_DONTNEED = 4;
     private static final int MADV_NOHUGEPAGE = 15;
+    private static final int F_OFD_GETLK = 36;
     private static final int F_OFD_SETLK = 37;
     private static final int F_DUPFD_CLOEXEC = 1030;
     private static final short F_RDLCK = 0;
     private static final short F_WRLCK = 1;
+    private static final short F_UNLCK = 2;
     /** {@code struct flock} on 64-bit Linux: 0 s16 type, 2 s16 whence, 8 s64 start, 16 s64 len, 24 s32 pid. */
     private static final int FLOCK_SIZE = 32;
     /** {@code struct pollfd}: 0 s32 fd, 4 s16 events, 6 s16 revents. */
@@ -266,10 +269,7 @@ public final class Libc {
 
     /** @param length bytes to lock from {@code start} on; 0 for all that there will ever be */
     static boolean tryLock(int fd, boolean exclusive, long start, long length, String name) throws NativeException {
-        ByteBuffer lock = ByteBuffer.allocateDirect(FLOCK_SIZE).order(ByteOrder.nativeOrder());
-        lock.putShort(0, exclusive ? F_WRLCK : F_RDLCK);
-        lock.putLong(8, start);
-        lock.putLong(16, length);
+        ByteBuffer lock = flock(exclusive ? F_WRLCK : F_RDLCK, start, length);
         if (CALLS.fcntl(fd, F_OFD_SETLK, lock) == 0) {
             return true;
         }
@@ -278,6 +278,23 @@ public final class Libc {
             return false;
         }
         throw new NativeException("fcntl(F_OFD_SETLK) " + name, errno);
+    }
+
+    /** True when another open file has a lock, of either kind, on any of these bytes. */
+    static boolean isLocked(int fd, long start, long length, String name) throws NativeException {
+        ByteBuffer lock = flock(F_WRLCK, start, length);
+        if (CALLS.fcntl(fd, F_OFD_GETLK, lock) != 0) {
+            throw new NativeException("fcntl(F_OFD_GETLK) " + name, errno());
+        }
+        return lock.getShort(0) != F_UNLCK;
+    }
+
+    private static ByteBuffer flock(short type, long start, long length) {
+        ByteBuffer lock = ByteBuffer.allocateDirect(FLOCK_SIZE).order(ByteOrder.nativeOrder());
+        lock.putShort(0, type);
+        lock.putLong(8, start);
+        lock.putLong(16, length);
+        return lock;
     }
 
     /**
@@ -354,6 +371,11 @@ public final class Libc {
      */
     public static int setIoFlusher() {
         return result(CALLS.prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0));
+    }
+
+    /** Has whole pages of what {@link #reserve} gave read as zeros, and gives their memory back. */
+    static void forget(long address, long bytes) throws NativeException {
+        check("madvise(MADV_DONTNEED)", CALLS.madvise(address, bytes, MADV_DONTNEED));
     }
 
     /** Gives back what {@link #reserve} or {@link #lockedMemory} gave. */

@@ -217,6 +217,11 @@ public final class NativeFile implements PositionalFile {
         return Libc.tryLock(fd.get(), exclusive, offset, 1, name);
     }
 
+    /** True when another open file, of this process or another, has a lock on any of these bytes. */
+    public boolean isLocked(long offset, long lengthBytes) throws IOException {
+        return Libc.isLocked(fd.get(), offset, lengthBytes, name);
+    }
+
     /** Closes the descriptor; a second call does nothing. */
     @Override
     public void close() throws IOException {

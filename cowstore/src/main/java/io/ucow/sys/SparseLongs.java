@@ -75,6 +75,14 @@ public final class SparseLongs implements AutoCloseable {
         return (long) ELEMENT.getAndBitwiseAnd(segment(index), position(index), mask);
     }
 
+    /**
+     * Has {@code count} elements from {@code index} on be 0 and gives their memory back; who reads one meanwhile gets
+     * what it was, or 0. Both are multiples of 512, a page.
+     */
+    public void forget(long index, long count) throws NativeException {
+        Libc.forget(address + index * Long.BYTES, count * Long.BYTES);
+    }
+
     /** Gives the memory back. No other call may follow or be under way. */
     @Override
     public void close() throws NativeException {

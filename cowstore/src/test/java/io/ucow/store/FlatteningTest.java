@@ -151,8 +151,8 @@ class FlatteningTest {
         }
         Path qcow2 = Files.write(directory.resolve("x.qcow2"), new byte[] {'Q', 'F', 'I', (byte) 0xfb, 0, 0, 0, 3});
         assertThatThrownBy(() -> Images.openContent(qcow2).close())
-                .isInstanceOf(UnsupportedFormatException.class)
-                .hasMessageContaining("is a qcow2 image");
+                .isInstanceOf(CorruptStoreException.class)
+                .hasMessageContaining("cluster_bits 0");
     }
 
     private static void write(Path file, String text) {

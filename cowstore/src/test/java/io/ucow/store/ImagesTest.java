@@ -235,13 +235,12 @@ class ImagesTest {
     }
 
     @Test
-    void qcow2BaseIsRefused() throws IOException {
+    void damagedQcow2BaseIsRefused() throws IOException {
         System.arraycopy(new byte[] {'Q', 'F', 'I', (byte) 0xfb}, 0, content, 0, 4);
         Files.write(base, content);
         assertThatThrownBy(() -> create(4096))
                 .isInstanceOf(UnsupportedFormatException.class)
-                .hasMessageContaining(
-                        "is a qcow2 image, and a base must be raw or a ucow image; convert it with: qemu-img");
+                .hasMessageContaining("is of qcow2 version ");
         assertThat(image).doesNotExist();
     }
 
@@ -293,7 +292,7 @@ class ImagesTest {
         assertThatThrownBy(() ->
                         Images.create(new CreateOptions(image, Optional.of(base), OptionalLong.empty(), 4096, "vhd")))
                 .isInstanceOf(UnsupportedFormatException.class)
-                .hasMessage("no plug-in for format 'vhd'; known: ucow");
+                .hasMessageContaining("no plug-in for format 'vhd'; known: ");
         assertThatThrownBy(() -> Images.create(
                         new CreateOptions(image, Optional.of(base), OptionalLong.of(1L << 60), 4096, "ucow")))
                 .isInstanceOf(IllegalArgumentException.class);

@@ -90,7 +90,8 @@ class CliErrorsIT {
         mistake(EXISTS, "vm.cow: exists already", "create", "--base", "base", "vm.cow");
         mistake(EXISTS, "base: exists already", "create", "--size", "1G", "base");
         mistake(UNSUPPORTED, "no plug-in for format 'vmdk'", "create", "--format", "vmdk", "--base", "base", "x.cow");
-        mistake(UNSUPPORTED, "is a qcow2 image", "create", "--base", "image.qcow2", "x.cow");
+        mistake(UNSUPPORTED, "qcow2 images are read, not", "create", "--format", "qcow2", "--base", "base", "x.qcow2");
+        mistake(UNSUPPORTED, "is encrypted (AES)", "create", "--base", "encrypted.qcow2", "x.cow");
         mistake(UNSUPPORTED, "neither a regular file nor", "create", "--base", "/dev/null", "x.cow");
         mistakeOfKind("dir", "create", "--base", "dir", "x.cow");
 
@@ -194,7 +195,7 @@ class CliErrorsIT {
         mistake(NOT_FOUND, "nowhere: no such base", "rebase", "--base", "nowhere", "vm.cow");
         mistake(NOT_FOUND, "nowhere: no such base", "rebase", "--unsafe", "--base", "nowhere", "vm.cow");
         mistake(UNSUPPORTED, "is not an image", "rebase", "--no-base", "base");
-        mistake(UNSUPPORTED, "is a qcow2 image", "rebase", "--base", "image.qcow2", "vm.cow");
+        mistake(UNSUPPORTED, "is encrypted (AES)", "rebase", "--base", "encrypted.qcow2", "vm.cow");
         mistake(UNSUPPORTED, "vm.cow: cannot be behind itself", "rebase", "--base", "vm.cow", "vm.cow");
         mistake(CORRUPT, "damaged.cow", "rebase", "--no-base", "damaged.cow");
         mistakeOfKind("dir", "rebase", "--base", "dir", "vm.cow");
@@ -254,7 +255,7 @@ class CliErrorsIT {
         mistake(DIFF_IMPOSSIBLE, "'B'", "diff", "vm.cow");
         mistake(DIFF_IMPOSSIBLE, "nowhere: no such file", "diff", "vm.cow", "nowhere");
         mistake(DIFF_IMPOSSIBLE, "dir: is a directory", "diff", "dir", "base");
-        mistake(DIFF_IMPOSSIBLE, "image.qcow2: is a qcow2 image", "diff", "base", "image.qcow2");
+        mistake(DIFF_IMPOSSIBLE, "encrypted.qcow2: is encrypted (AES)", "diff", "base", "encrypted.qcow2");
         mistake(DIFF_IMPOSSIBLE, "neither a regular file nor", "diff", "base", "/dev/null");
         mistake(DIFF_IMPOSSIBLE, "damaged.cow", "diff", "base", "damaged.cow");
 
@@ -336,6 +337,12 @@ class CliErrorsIT {
         home.ucow("create", "--size", "1M", "alone.cow").succeed();
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")
                 .succeed();
+        Files.copy(home.path("image.qcow2"), home.path("encrypted.qcow2"));
+        try (RandomAccessFile encrypted =
+                new RandomAccessFile(home.path("encrypted.qcow2").toFile(), "rw")) {
+            encrypted.seek(32);
+            encrypted.writeInt(1);
+        }
         try (RandomAccessFile damaged =
                 new RandomAccessFile(home.path("damaged.cow").toFile(), "rw")) {
             // Both superblocks, each in a sector or so of its own, behind their magic numbers.

@@ -6,6 +6,7 @@ import io.ucow.store.ChunkSource;
 import io.ucow.store.Compression;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
+import io.ucow.store.Images;
 import io.ucow.store.MapExtent;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -18,8 +19,8 @@ import java.util.Optional;
  *
  * <p>An image, from {@code ucow info --json}; sizes in bytes, {@code base} null when there is none:
  * <pre>
- *   {"image":"/vm/a.cow", "format":"ucow", "formatVersion":1, "uuid":"…", "sizeBytes":N, "chunkBytes":N,
- *    "base":"/vm/base.img", "baseFormat":"raw" | "ucow" | null, "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N,
+ *   {"image":"/vm/a.cow", "format":"ucow", "formatVersion":1, "uuid":"…" or "", "sizeBytes":N, "chunkBytes":N,
+ *    "base":"/vm/base.img", "baseFormat":"raw" | "ucow" | "qcow2" | null, "baseSizeBytes":N, "alteredChunks":N, "zeroChunks":N,
  *    "allocatedBytes":N, "maxBytes":N or 0 for no limit, "compression":"none" | "lz4", "packedChunks":N, "packedBytes":N,
  *    "logicalBytes":N, "storedBytes":N, "savedBytes":N, "clean":true, "details":{"name":"text", …}}
  * </pre>
@@ -33,7 +34,6 @@ import java.util.Optional;
  * </pre>
  */
 public final class ImageJson {
-    private static final String IMAGE = "ucow";
     private static final String RAW = "raw";
 
     private ImageJson() {}
@@ -48,7 +48,7 @@ public final class ImageJson {
                 .value("sizeBytes", info.geometry().sizeBytes())
                 .value("chunkBytes", info.geometry().chunkSize())
                 .value("base", info.base().map(Path::toString).orElse(null))
-                .value("baseFormat", info.base().isEmpty() ? null : info.baseIsImage() ? IMAGE : RAW)
+                .value("baseFormat", info.base().isEmpty() ? null : Images.baseFormat(info))
                 .value("baseSizeBytes", info.baseSizeBytes())
                 .value("alteredChunks", info.alteredChunks())
                 .value("zeroChunks", info.zeroChunks())
@@ -91,7 +91,7 @@ public final class ImageJson {
                 new Geometry(json.getLong("sizeBytes"), Integer.numberOfTrailingZeros(json.getInt("chunkBytes"))),
                 Optional.ofNullable(json.getString("base")).map(Path::of),
                 json.getLong("baseSizeBytes"),
-                IMAGE.equals(json.getString("baseFormat")),
+                json.getString("baseFormat") != null && !RAW.equals(json.getString("baseFormat")),
                 json.getLong("alteredChunks"),
                 json.getLong("zeroChunks"),
                 json.getLong("allocatedBytes"),

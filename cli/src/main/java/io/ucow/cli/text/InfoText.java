@@ -2,6 +2,7 @@ package io.ucow.cli.text;
 
 import io.ucow.store.Compression;
 import io.ucow.store.ImageInfo;
+import io.ucow.store.Images;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,10 +25,10 @@ public final class InfoText {
                 "base",
                 info.base()
                         .map(Path::toString)
-                        .map(b -> b + " (" + exact(info.baseSizeBytes()) + ")")
+                        .map(b -> info.baseSizeBytes() == 0 ? b : b + " (" + exact(info.baseSizeBytes()) + ")")
                         .orElse("none"));
         if (info.base().isPresent()) {
-            lines.put("base format", info.baseIsImage() ? "ucow" : "raw");
+            lines.put("base format", Images.baseFormat(info));
         }
         lines.put("altered chunks", share(info.alteredChunks(), chunks));
         lines.put("zero chunks", share(info.zeroChunks(), chunks));
@@ -41,7 +42,9 @@ public final class InfoText {
                     exact(info.savedBytes()) + ", " + Percent.of(info.savedBytes(), info.logicalBytes()));
         }
         lines.put("closed cleanly", info.clean() ? "yes" : "no, or open for writing now");
-        lines.put("uuid", info.uuid());
+        if (!info.uuid().isEmpty()) {
+            lines.put("uuid", info.uuid());
+        }
         lines.putAll(info.details());
         StringBuilder out = new StringBuilder();
         lines.forEach(

@@ -1,0 +1,341 @@
+package io.ucow.qcow2;
+
+import io.ucow.store.CorruptStoreException;
+import io.ucow.store.remap.RemapEntry;
+import io.ucow.sys.BufferPool;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SparseLongs;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayDeque;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Where each chunk is: the L1 table, and L2 tables decoded to {@link RemapEntry} longs, off-heap, loaded on first use.
+ * What is loaded is bounded; past the bound the tables loaded longest ago are forgotten. Nothing here is ever newer than
+ * the file: whoever changes an L2 entry writes it there first.
+ *
+ * <p>Tables are loaded and forgotten by <em>leaf</em>: one table, or as many small ones as make a page of entries.
+ *
+ * <p>Threading: {@link #lookup} takes no lock and allocates nothing while the chunk's table is loaded.
+ */
+final class ClusterMap implements AutoCloseable {
+    /** Entries in memory that say something other than a {@link RemapEntry}; 0 says "not loaded". */
+    private static final long UNALLOCATED = 1, INVALID = 2;
+
+    private static final int PAGE_SHIFT = 9;
+    private static final int LOCKS = 64;
+    /** Entries that are kept at the most, if that is more than two leaves: 64 MiB of memory. */
+    private static final long MAX_LOADED = 8 << 20;
+    /** Host offsets are below this; more does not fit an L2 entry. */
+    private static final long MAX_OFFSET = 1L << 56;
+
+    private static final int MAX_READ_SHIFT = 16;
+
+    private final PositionalFile file;
+    private final Qcow2Image image;
+    private final int clusterBits;
+    private final int chunkShift;
+    private final int subclusterShift;
+    private final boolean extended;
+    private final boolean readOnly;
+    /** Binary logarithm of the clusters of an L2 table, the chunks of one, and the chunks of a leaf. */
+    private final int l2Shift, tableShift, leafShift;
+
+    private final SparseLongs l1;
+    private final SparseLongs entries;
+    private final BufferPool buffers;
+    /** By leaf. Guard loading, forgetting and changing it. */
+    private final ReentrantLock[] locks = new ReentrantLock[LOCKS];
+
+    private final ReentrantLock loadedLock = new ReentrantLock();
+    /** Leaves that are loaded, longest first. Guarded by loadedLock. */
+    private final ArrayDeque<Long> loaded = new ArrayDeque<>();
+
+    private final int maxLeaves;
+
+    /**
+     * @param l1Offset of the table to follow: the active one, or a snapshot's
+     * @param readOnly whether nobody writes to clusters: those that a snapshot shares need no copy then
+     */
+    ClusterMap(PositionalFile file, Qcow2Image image, long l1Offset, boolean readOnly) throws IOException {
+        this.file = file;
+        this.image = image;
+        this.clusterBits = image.header().clusterBits();
+        this.chunkShift = image.geometry().chunkShift();
+        this.subclusterShift = image.subclusterShift();
+        this.extended = image.header().hasExtendedL2();
+        this.readOnly = readOnly;
+        this.l2Shift = Qcow2Image.l2Shift(image.header());
+        this.tableShift = l2Shift + subclusterShift;
+        this.leafShift = Math.max(tableShift, PAGE_SHIFT);
+        this.maxLeaves = (int) Math.max(2, MAX_LOADED >>> leafShift);
+        this.buffers = new BufferPool(1 << Math.min(clusterBits, MAX_READ_SHIFT));
+        for (int i = 0; i < LOCKS; i++) {
+            locks[i] = new ReentrantLock();
+        }
+        this.l1 = new SparseLongs(image.l1Entries());
+        try {
+            this.entries = new SparseLongs(leaves() << leafShift);
+            readL1(l1Offset);
+        } catch (IOException | RuntimeException e) {
+            l1.close();
+            throw e;
+        }
+    }
+
+    private long leaves() {
+        return (((long) image.l1Entries() << tableShift) + (1L << leafShift) - 1) >>> leafShift;
+    }
+
+    private void readL1(long offset) throws IOException {
+        ByteBuffer table = Qcow2Image.readAt(file, offset, image.l1Entries() * L1Entry.BYTES);
+        long tables = 0;
+        for (int i = 0; i < image.l1Entries(); i++) {
+            long entry = table.getLong(i * L1Entry.BYTES);
+            l1.set(i, entry);
+            tables += L1Entry.offset(entry) == 0 ? 0 : 1;
+        }
+        // Else a small file could have whoever looks at all of its tables look at the same one for hours.
+        if (tables > file.size() >>> clusterBits) {
+            throw Qcow2Image.corrupt(
+                    image.image(),
+                    offset,
+                    "the L1 table names " + tables + " L2 tables, more than the file has clusters");
+        }
+    }
+
+    /** The entry of {@code chunk}. @throws CorruptStoreException if its L2 table, or its entry there, is impossible */
+    long lookup(long chunk) throws IOException {
+        while (true) {
+            long entry = entries.get(chunk);
+            if (entry == UNALLOCATED) {
+                return RemapEntry.ORIGIN;
+            }
+            if (entry == INVALID) {
+                throw invalid(chunk);
+            }
+            if (entry != 0) {
+                return entry;
+            }
+            // In this order: a table is entered here after its leaf was forgotten, or it has no entries yet.
+            if (L1Entry.offset(l1.get(chunk >>> tableShift)) == 0) {
+                return RemapEntry.ORIGIN;
+            }
+            load(chunk >>> leafShift);
+        }
+    }
+
+    /** The first chunk from {@code chunk} on whose L2 table exists, or the chunk count. */
+    long nextPresent(long chunk) {
+        long table = chunk >>> tableShift;
+        if (table >= l1.length()) {
+            return image.geometry().chunkCount();
+        }
+        if (L1Entry.offset(l1.get(table)) != 0) {
+            return chunk;
+        }
+        while (++table < l1.length()) {
+            if (L1Entry.offset(l1.get(table)) != 0) {
+                return table << tableShift;
+            }
+        }
+        return image.geometry().chunkCount();
+    }
+
+    private void load(long leaf) throws IOException {
+        ReentrantLock lock = lockOf(leaf);
+        boolean added = false;
+        lock.lock();
+        try {
+            long first = leaf << (leafShift - tableShift);
+            long last = Math.min(l1.length(), (leaf + 1) << (leafShift - tableShift));
+            for (long table = first; table < last; table++) {
+                if (entries.get(table << tableShift) == 0 && L1Entry.offset(l1.get(table)) != 0) {
+                    loadTable(table);
+                    added = true;
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+        if (added) {
+            forgetSurplus(leaf);
+        }
+    }
+
+    private ReentrantLock lockOf(long leaf) {
+        return locks[(int) leaf & (LOCKS - 1)];
+    }
+
+    private void forgetSurplus(long newest) throws NativeException {
+        long oldest = -1;
+        loadedLock.lock();
+        try {
+            if (!loaded.contains(newest)) {
+                loaded.add(newest);
+            }
+            if (loaded.size() > maxLeaves) {
+                oldest = loaded.remove();
+            }
+        } finally {
+            loadedLock.unlock();
+        }
+        if (oldest >= 0) {
+            ReentrantLock lock = lockOf(oldest);
+            lock.lock();
+            try {
+                entries.forget(oldest << leafShift, 1L << leafShift);
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    private void loadTable(long table) throws IOException {
+        long offset = tableOffset(table);
+        int entryBytes = extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
+        ByteBuffer part = buffers.take().order(ByteOrder.BIG_ENDIAN);
+        try {
+            int perPart = part.capacity() / entryBytes;
+            for (int first = 0; first < 1 << l2Shift; first += perPart) {
+                long from = offset + (long) first * entryBytes;
+                if (file.read(part.clear(), from) < part.capacity()) {
+                    throw Qcow2Image.corrupt(image.image(), from, "the file ends within an L2 table");
+                }
+                for (int i = 0; i < perPart; i++) {
+                    long chunk = (table << tableShift) + (((long) first + i) << subclusterShift);
+                    decode(chunk, part.getLong(i * entryBytes), extended ? part.getLong(i * entryBytes + 8) : 0);
+                }
+            }
+        } finally {
+            buffers.give(part.order(ByteOrder.LITTLE_ENDIAN));
+        }
+    }
+
+    /** Where an L2 table that there is starts. */
+    private long tableOffset(long table) throws CorruptStoreException {
+        long offset = L1Entry.offset(l1.get(table));
+        if ((offset & (1L << clusterBits) - 1) != 0) {
+            throw Qcow2Image.corrupt(
+                    image.image(), offset, "the L2 table of L1 entry " + table + " is not on a cluster boundary");
+        }
+        return offset;
+    }
+
+    private void decode(long chunk, long entry, long bitmap) {
+        if (!extended) {
+            entries.set(chunk, decoded(entry));
+            return;
+        }
+        for (int i = 0; i < 1 << subclusterShift; i++) {
+            entries.set(chunk + i, decodedSubcluster(entry, bitmap, i));
+        }
+    }
+
+    private long decoded(long entry) {
+        if (L2Entry.isCompressed(entry)) {
+            return compressed(entry);
+        }
+        if (L2Entry.isZero(entry)) {
+            return image.header().version() >= 3 ? RemapEntry.ZERO : INVALID;
+        }
+        long offset = L2Entry.offset(entry);
+        return isAllocated(entry) ? standard(entry, offset) : UNALLOCATED;
+    }
+
+    private long decodedSubcluster(long entry, long bitmap, int i) {
+        if (L2Entry.isCompressed(entry)) {
+            return compressed(entry);
+        }
+        boolean zero = L2Entry.readsAsZero(bitmap, i);
+        boolean allocated = L2Entry.isAllocated(bitmap, i);
+        if (zero) {
+            return allocated ? INVALID : RemapEntry.ZERO;
+        }
+        if (!allocated) {
+            return UNALLOCATED;
+        }
+        return isAllocated(entry) ? standard(entry, L2Entry.offset(entry) + ((long) i << chunkShift)) : INVALID;
+    }
+
+    /** Offset 0 is a place only in an external data file, and only if the entry says so. */
+    private boolean isAllocated(long entry) {
+        return L2Entry.offset(entry) != 0 || (image.header().hasExternalData() && L2Entry.isCopied(entry));
+    }
+
+    private long compressed(long entry) {
+        if (image.header().hasExternalData() || L2Entry.compressedOffset(entry, clusterBits) >= MAX_OFFSET) {
+            return INVALID;
+        }
+        return packed(L2Entry.compressedOffset(entry, clusterBits), L2Entry.compressedBytes(entry, clusterBits));
+    }
+
+    private long standard(long entry, long offset) {
+        if ((L2Entry.offset(entry) & (1L << clusterBits) - 1) != 0 || offset >>> chunkShift >= RemapEntry.MAX_SLOTS) {
+            return INVALID;
+        }
+        return readOnly || image.header().hasExternalData() || L2Entry.isCopied(entry)
+                ? RemapEntry.slot(offset >>> chunkShift)
+                : packed(offset, 1 << chunkShift);
+    }
+
+    /** For people: whoever reads the chunk looks the L2 entry up again, so it need not be exact. */
+    private static long packed(long offset, int bytes) {
+        return RemapEntry.packed(offset & ~511L, Math.min(bytes + 511 & ~511, (1 << 21) - 512));
+    }
+
+    private CorruptStoreException invalid(long chunk) throws IOException {
+        long cluster = chunk >>> subclusterShift;
+        return Qcow2Image.corrupt(
+                image.image(),
+                l2Place(cluster),
+                "L2 entry 0x" + Long.toHexString(readL2(cluster)) + " of guest cluster " + cluster
+                        + " is impossible; see: qemu-img check");
+    }
+
+    private long l2Place(long cluster) throws CorruptStoreException {
+        long index = cluster & (1L << l2Shift) - 1;
+        return tableOffset(cluster >>> l2Shift) + index * (extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES);
+    }
+
+    /** The L2 entry of a guest cluster whose table there is, as the file has it. */
+    long readL2(long cluster) throws IOException {
+        ByteBuffer entry = buffers.take().order(ByteOrder.BIG_ENDIAN);
+        try {
+            if (file.read(entry.limit(L2Entry.BYTES), l2Place(cluster)) < L2Entry.BYTES) {
+                throw Qcow2Image.corrupt(image.image(), l2Place(cluster), "the file ends within an L2 table");
+            }
+            return entry.getLong(0);
+        } finally {
+            buffers.give(entry.order(ByteOrder.LITTLE_ENDIAN));
+        }
+    }
+
+    /** How many chunks are held, and how many read as zeros without being so. */
+    record Counts(long altered, long zero) {}
+
+    /** Counts them, by a look at every table there is. */
+    Counts count() throws IOException {
+        long chunks = image.geometry().chunkCount();
+        long altered = 0;
+        long zero = 0;
+        for (long chunk = nextPresent(0); chunk < chunks; chunk = nextPresent(chunk + 1)) {
+            long entry = lookup(chunk);
+            if (RemapEntry.isZero(entry)) {
+                zero++;
+            } else if (!RemapEntry.isOrigin(entry)) {
+                altered++;
+            }
+        }
+        return new Counts(altered, zero);
+    }
+
+    @Override
+    public void close() throws NativeException {
+        try (l1;
+                entries) {}
+    }
+}

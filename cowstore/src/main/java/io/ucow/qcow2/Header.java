@@ -1,0 +1,126 @@
+package io.ucow.qcow2;
+
+import java.nio.ByteBuffer;
+
+/**
+ * The header at the start of the file, big-endian:
+ * <pre>
+ *    0 magic "QFI\xfb"             32 crypt_method              64 snapshots_offset
+ *    4 version                    36 l1_size                   72 incompatible_features   version 3 from here on
+ *    8 backing_file_offset        40 l1_table_offset           80 compatible_features
+ *   16 backing_file_size          48 refcount_table_offset     88 autoclear_features
+ *   20 cluster_bits               56 refcount_table_clusters   96 refcount_order
+ *   24 size                       60 nb_snapshots             100 header_length
+ *                                                             104 compression_type        if header_length covers it
+ * </pre>
+ * Source: QEMU's {@code docs/interop/qcow2}. Fields are as found, unsigned ones as the signed type of their width; a
+ * version 2 header has the values that version 3 defines for it.
+ */
+record Header(
+        int version,
+        long backingFileOffset,
+        int backingFileSize,
+        int clusterBits,
+        long size,
+        int cryptMethod,
+        int l1Size,
+        long l1TableOffset,
+        long refcountTableOffset,
+        int refcountTableClusters,
+        int nbSnapshots,
+        long snapshotsOffset,
+        long incompatibleFeatures,
+        long compatibleFeatures,
+        long autoclearFeatures,
+        int refcountOrder,
+        int headerLength,
+        int compressionType) {
+    static final int MAGIC = 0x514649fb;
+    /** Length of a version 2 header. */
+    static final int V2_LENGTH = 72;
+    /** Least length of a version 3 header. */
+    static final int V3_LENGTH = 104;
+    /** Length with the compression type, padded. */
+    static final int FULL_LENGTH = 112;
+
+    static final long DIRTY = 1;
+    static final long CORRUPT = 1 << 1;
+    static final long EXTERNAL_DATA = 1 << 2;
+    static final long COMPRESSION_TYPE = 1 << 3;
+    static final long EXTENDED_L2 = 1 << 4;
+    static final long LAZY_REFCOUNTS = 1;
+    static final long BITMAPS = 1;
+    static final long RAW_EXTERNAL_DATA = 1 << 1;
+
+    static final int ZLIB = 0;
+    static final int ZSTD = 1;
+
+    private static final int V2_REFCOUNT_ORDER = 4;
+
+    static final int VERSION_AT = 4;
+    static final int L1_SIZE_AT = 36;
+    static final int L1_TABLE_OFFSET_AT = 40;
+    static final int REFCOUNT_TABLE_OFFSET_AT = 48;
+    static final int INCOMPATIBLE_AT = 72;
+    static final int AUTOCLEAR_AT = 88;
+
+    /** True when {@code head}, of any byte order, starts with the magic number. */
+    static boolean hasMagic(ByteBuffer head) {
+        return head.limit() >= 4
+                && head.get(0) == 'Q'
+                && head.get(1) == 'F'
+                && head.get(2) == 'I'
+                && head.get(3) == (byte) 0xfb;
+    }
+
+    /** @param block big-endian, zeros where the file has ended, at least {@link #FULL_LENGTH} bytes from index 0 */
+    static Header decode(ByteBuffer block) {
+        int version = block.getInt(VERSION_AT);
+        boolean v3 = version >= 3;
+        int length = v3 ? block.getInt(100) : V2_LENGTH;
+        return new Header(
+                version,
+                block.getLong(8),
+                block.getInt(16),
+                block.getInt(20),
+                block.getLong(24),
+                block.getInt(32),
+                block.getInt(L1_SIZE_AT),
+                block.getLong(L1_TABLE_OFFSET_AT),
+                block.getLong(REFCOUNT_TABLE_OFFSET_AT),
+                block.getInt(56),
+                block.getInt(60),
+                block.getLong(64),
+                v3 ? block.getLong(INCOMPATIBLE_AT) : 0,
+                v3 ? block.getLong(80) : 0,
+                v3 ? block.getLong(AUTOCLEAR_AT) : 0,
+                v3 ? block.getInt(96) : V2_REFCOUNT_ORDER,
+                length,
+                v3 && length > V3_LENGTH ? block.get(104) & 0xff : ZLIB);
+    }
+
+    boolean isDirty() {
+        return (incompatibleFeatures & DIRTY) != 0;
+    }
+
+    boolean isCorrupt() {
+        return (incompatibleFeatures & CORRUPT) != 0;
+    }
+
+    boolean hasExternalData() {
+        return (incompatibleFeatures & EXTERNAL_DATA) != 0;
+    }
+
+    boolean hasExtendedL2() {
+        return (incompatibleFeatures & EXTENDED_L2) != 0;
+    }
+
+    boolean hasLazyRefcounts() {
+        return (compatibleFeatures & LAZY_REFCOUNTS) != 0;
+    }
+
+    /** Bytes in a cluster; {@code clusterBits} has been found in range. */
+    int clusterSize() {
+        return 1 << clusterBits;
+    }
+}

@@ -1,0 +1,74 @@
+package io.ucow.qcow2;
+
+/**
+ * An entry of an L2 table, and the bitmap that follows it in the extended form:
+ * <pre>
+ *   63 copied   62 compressed   61..56 0   55..9 host offset   8..1 0   0 reads as zeros (standard entries, version 3)
+ *   63 0        62 1            61..x number of further sectors   x-1..0 host offset in bytes;   x = 62 - (cluster_bits - 8)
+ *   bitmap:  63..32 subcluster reads as zeros    31..0 subcluster is allocated
+ * </pre>
+ */
+final class L2Entry {
+    static final int BYTES = 8;
+    static final int EXTENDED_BYTES = 16;
+    /** Binary logarithm of the number of subclusters in a cluster. */
+    static final int SUBCLUSTER_SHIFT = 5;
+
+    static final long COPIED = 1L << 63;
+    static final long COMPRESSED = 1L << 62;
+    static final long ZERO = 1;
+
+    private static final long OFFSET_MASK = 0x00ff_ffff_ffff_fe00L;
+    private static final int SECTOR = 512;
+
+    private L2Entry() {}
+
+    /** Where the cluster of a standard entry is; 0 for none. */
+    static long offset(long entry) {
+        return entry & OFFSET_MASK;
+    }
+
+    static boolean isCopied(long entry) {
+        return (entry & COPIED) != 0;
+    }
+
+    static boolean isCompressed(long entry) {
+        return (entry & COMPRESSED) != 0;
+    }
+
+    /** True when a standard entry that is not extended reads as zeros, whether it has a cluster or not. */
+    static boolean isZero(long entry) {
+        return (entry & ZERO) != 0;
+    }
+
+    /** Where the compressed data start, in bytes. */
+    static long compressedOffset(long entry, int clusterBits) {
+        return entry & ((1L << offsetBits(clusterBits)) - 1);
+    }
+
+    /** Bytes from {@link #compressedOffset} to the end of the last sector that has any of the data. */
+    static int compressedBytes(long entry, int clusterBits) {
+        int shift = offsetBits(clusterBits);
+        int sectors = (int) ((entry & ~(COPIED | COMPRESSED)) >>> shift) + 1;
+        return sectors * SECTOR - (int) (compressedOffset(entry, clusterBits) & (SECTOR - 1));
+    }
+
+    /** Most bytes that {@link #compressedBytes} can be. */
+    static int maxCompressedBytes(int clusterBits) {
+        return SECTOR << (clusterBits - 8);
+    }
+
+    private static int offsetBits(int clusterBits) {
+        return 62 - (clusterBits - 8);
+    }
+
+    /** True when the subcluster's bytes are in the cluster. */
+    static boolean isAllocated(long bitmap, int subcluster) {
+        return (bitmap >>> subcluster & 1) != 0;
+    }
+
+    /** True when the subcluster reads as zeros. */
+    static boolean readsAsZero(long bitmap, int subcluster) {
+        return (bitmap >>> (subcluster + 32) & 1) != 0;
+    }
+}

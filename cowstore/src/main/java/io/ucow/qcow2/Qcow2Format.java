@@ -1,0 +1,116 @@
+package io.ucow.qcow2;
+
+import io.ucow.store.CheckReport;
+import io.ucow.store.ExceptionStore;
+import io.ucow.store.ExceptionStoreProvider;
+import io.ucow.store.Geometry;
+import io.ucow.store.OriginReference;
+import io.ucow.store.StoreContext;
+import io.ucow.store.StoreInUseException;
+import io.ucow.store.UnsupportedFormatException;
+import io.ucow.sys.Libc;
+import io.ucow.sys.NativeFile;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.UUID;
+
+/**
+ * QEMU's format, versions 2 and 3, to be read: as a device, and as the base of other images.
+ *
+ * <p>Threading: stateless.
+ */
+public final class Qcow2Format implements ExceptionStoreProvider {
+    static final String NAME = "qcow2";
+
+    /** Called by {@link java.util.ServiceLoader}. */
+    public Qcow2Format() {}
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public String description() {
+        return "QEMU's image format, read-only: versions 2 and 3, compressed clusters, extended L2, external data files";
+    }
+
+    @Override
+    public boolean recognises(ByteBuffer head) {
+        return Header.hasMagic(head);
+    }
+
+    @Override
+    public boolean tryLock(NativeFile file, boolean exclusive) throws IOException {
+        return QemuLock.tryLock(file, exclusive);
+    }
+
+    @Override
+    public void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes)
+            throws IOException {
+        throw new UnsupportedFormatException(
+                file.name() + ": qcow2 images are read, not written; make one with: qemu-img create -f qcow2");
+    }
+
+    @Override
+    public OriginReference origin(PositionalFile file, Path image) throws IOException {
+        return Qcow2Image.read(file, image).origin();
+    }
+
+    @Override
+    public ExceptionStore open(PositionalFile file, Path image, StoreContext context) throws IOException {
+        PositionalFile data = file;
+        boolean done = false;
+        try {
+            if (!context.readOnly()) {
+                throw new UnsupportedFormatException(image + ": is a qcow2 image, and these are read, not written;"
+                        + " open it with --read-only, or make it the base of a new image: ucow create --base " + image);
+            }
+            Qcow2Image found = Qcow2Image.read(file, image);
+            if (found.header().hasExternalData()) {
+                data = openData(found);
+            }
+            ExceptionStore store = new Qcow2Store(file, data, found);
+            done = true;
+            return store;
+        } finally {
+            if (!done) {
+                try (file) {
+                    if (data != file) {
+                        data.close();
+                    }
+                }
+            }
+        }
+    }
+
+    private static NativeFile openData(Qcow2Image image) throws IOException {
+        String name = image.extensions()
+                .dataFile()
+                .orElseThrow(() -> new UnsupportedFormatException(
+                        image.image() + ": does not say where its external data file is"));
+        Path path = OriginReference.ofPath(BackingFile.path(name, image.image()), false)
+                .resolve(image.image());
+        NativeFile file = NativeFile.open(path, Libc.O_RDONLY);
+        boolean locked = false;
+        try {
+            locked = QemuLock.tryLock(file, false);
+        } finally {
+            if (!locked) {
+                file.close();
+            }
+        }
+        if (!locked) {
+            throw new StoreInUseException(path + ": external data file of " + image.image()
+                    + ", is in use by another process, which may be changing it");
+        }
+        return file;
+    }
+
+    @Override
+    public CheckReport check(PositionalFile file, Path image, UUID bootId) throws IOException {
+        throw new UnsupportedFormatException(image + ": is a qcow2 image; check it with: qemu-img check " + image);
+    }
+}

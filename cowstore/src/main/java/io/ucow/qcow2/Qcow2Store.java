@@ -1,0 +1,248 @@
+package io.ucow.qcow2;
+
+import io.ucow.store.ChunkSource;
+import io.ucow.store.DeviceStats;
+import io.ucow.store.ExceptionStore;
+import io.ucow.store.Geometry;
+import io.ucow.store.ImageInfo;
+import io.ucow.store.OriginReference;
+import io.ucow.store.Zeros;
+import io.ucow.store.remap.RemapEntry;
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * An image opened to be read.
+ *
+ * <p>Threading: as {@link ExceptionStore}; reads take no lock.
+ */
+final class Qcow2Store implements ExceptionStore {
+    private static final Logger LOG = LoggerFactory.getLogger(Qcow2Store.class);
+
+    private final PositionalFile file;
+    /** Where clusters of data are: the image, or its external data file. */
+    private final PositionalFile data;
+
+    private final Qcow2Image image;
+    private final Geometry geometry;
+    private final int chunkShift;
+    private final int subclusterShift;
+    private final ClusterMap map;
+    private final Decompressors decompressors;
+    private final LongAdder damagedReads = new LongAdder();
+    private final AtomicBoolean closed = new AtomicBoolean();
+
+    /**
+     * Takes the files over, if it does not throw.
+     *
+     * @param data {@code file}, or the external data file
+     */
+    Qcow2Store(PositionalFile file, PositionalFile data, Qcow2Image image) throws IOException {
+        this.file = file;
+        this.data = data;
+        this.image = image;
+        this.geometry = image.geometry();
+        this.chunkShift = geometry.chunkShift();
+        this.subclusterShift = image.subclusterShift();
+        this.map = new ClusterMap(file, image, image.header().l1TableOffset(), true);
+        this.decompressors = new Decompressors(file, image.header());
+    }
+
+    @Override
+    public Geometry geometry() {
+        return geometry;
+    }
+
+    @Override
+    public boolean isReadOnly() {
+        return true;
+    }
+
+    @Override
+    public long lookup(long chunk) throws IOException {
+        return map.lookup(chunk);
+    }
+
+    @Override
+    public long nextPresent(long chunk) {
+        return map.nextPresent(chunk);
+    }
+
+    @Override
+    public void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
+        readAt((RemapEntry.slotOf(entry) << chunkShift) + offsetInChunk, dst);
+    }
+
+    /** As QEMU: a cluster that the file ends before, or in, has zeros there. */
+    private void readAt(long offset, ByteBuffer dst) throws IOException {
+        data.read(dst, offset);
+        Zeros.fill(dst);
+    }
+
+    @Override
+    public void readPacked(long chunk, long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
+        long l2 = map.readL2(chunk >>> subclusterShift);
+        int offset = (int) (chunk & (1 << subclusterShift) - 1) << chunkShift | offsetInChunk;
+        try {
+            decompressors.read(l2, offset, dst);
+        } catch (IOException e) {
+            damagedReads.increment();
+            throw e;
+        }
+    }
+
+    @Override
+    public void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException {
+        throw readOnly();
+    }
+
+    @Override
+    public void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException {
+        throw readOnly();
+    }
+
+    @Override
+    public long allocate(long chunk, int count) throws IOException {
+        throw readOnly();
+    }
+
+    @Override
+    public void release(long entry, int count) {
+        throw new IllegalStateException("nothing is allocated in a read-only image");
+    }
+
+    @Override
+    public void commit(long chunk, int count, long entry) throws IOException {
+        throw readOnly();
+    }
+
+    private static NativeException readOnly() {
+        return new NativeException("write", Errno.EROFS);
+    }
+
+    @Override
+    public int maxCommit() {
+        return 1;
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public boolean reclaim() {
+        return false;
+    }
+
+    @Override
+    public long reclaimed() {
+        return 0;
+    }
+
+    @Override
+    public ChunkSource locate(long entry) {
+        if (RemapEntry.isOrigin(entry)) {
+            return new ChunkSource.Origin();
+        }
+        if (RemapEntry.isPacked(entry)) {
+            return new ChunkSource.Packed(RemapEntry.packedOffset(entry), RemapEntry.packedBytes(entry));
+        }
+        return RemapEntry.isZero(entry)
+                ? new ChunkSource.Zero()
+                : new ChunkSource.Slot(RemapEntry.slotOf(entry) << chunkShift, geometry.chunkSize());
+    }
+
+    @Override
+    public ImageInfo info() throws IOException {
+        Header header = image.header();
+        OriginReference origin = image.origin();
+        ClusterMap.Counts counts = map.count();
+        return new ImageInfo(
+                image.image(),
+                Qcow2Format.NAME,
+                header.version(),
+                "",
+                geometry,
+                origin == null ? Optional.empty() : Optional.of(origin.resolve(image.image())),
+                origin == null || origin.isImage() ? 0 : sizeOf(origin.resolve(image.image())),
+                origin != null && origin.isImage(),
+                counts.altered(),
+                counts.zero(),
+                allocatedBytes(),
+                0,
+                !header.isDirty() && !header.isCorrupt(),
+                details());
+    }
+
+    /** The header does not say; 0 for what is no file, or not there. */
+    private static long sizeOf(Path backing) {
+        try {
+            return Files.isRegularFile(backing) ? Files.size(backing) : 0;
+        } catch (IOException e) {
+            LOG.debug("backing file cannot be looked at file={}", backing, e);
+            return 0;
+        }
+    }
+
+    private Map<String, String> details() throws IOException {
+        Header header = image.header();
+        Map<String, String> details = new LinkedHashMap<>();
+        details.put("cluster size", Integer.toString(header.clusterSize()));
+        details.put("extended L2", Boolean.toString(header.hasExtendedL2()));
+        details.put("compression type", header.compressionType() == Header.ZSTD ? "zstd" : "zlib");
+        details.put("refcount bits", Integer.toString(1 << header.refcountOrder()));
+        details.put("lazy refcounts", Boolean.toString(header.hasLazyRefcounts()));
+        if (header.isDirty()) {
+            details.put("dirty", "true");
+        }
+        if (header.isCorrupt()) {
+            details.put("corrupt", "true");
+        }
+        if (header.hasExternalData()) {
+            details.put("data file", data.name());
+        }
+        if (image.extensions().bitmaps() != 0) {
+            details.put("bitmaps", Integer.toUnsignedString(image.extensions().bitmaps()));
+        }
+        if (header.nbSnapshots() > 0) {
+            details.put(
+                    "snapshots",
+                    image.snapshots(file).stream()
+                            .map(s -> s.name().isEmpty() ? s.id() : s.name())
+                            .collect(Collectors.joining(", ")));
+        }
+        return details;
+    }
+
+    @Override
+    public DeviceStats stats() {
+        return new DeviceStats(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, damagedReads.sum());
+    }
+
+    @Override
+    public long allocatedBytes() throws IOException {
+        return file.allocatedBytes() + (data == file ? 0 : data.allocatedBytes());
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (closed.compareAndSet(false, true)) {
+            try (file;
+                    data;
+                    map;
+                    decompressors) {}
+        }
+    }
+}

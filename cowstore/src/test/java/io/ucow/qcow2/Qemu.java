@@ -1,0 +1,62 @@
+package io.ucow.qcow2;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** QEMU's own programs, which judge here what an image holds. */
+final class Qemu {
+    private Qemu() {}
+
+    /** Skips the test without them; fails it where {@code -Ducow.it.require=tools} says that they must be there. */
+    static void require() {
+        boolean found = Stream.of("qemu-img", "qemu-io")
+                .allMatch(tool -> Stream.of(System.getenv("PATH").split(File.pathSeparator, -1))
+                        .anyMatch(directory -> Files.isExecutable(Path.of(directory, tool))));
+        if (System.getProperty("ucow.it.require", "").contains("tools")) {
+            assertThat(found).as("qemu-img and qemu-io").isTrue();
+        }
+        assumeTrue(found, "no qemu-img and qemu-io here");
+    }
+
+    /** Runs {@code qemu-img}. @return what it printed */
+    static String img(Object... arguments) throws IOException, InterruptedException {
+        Result result = run("qemu-img", arguments);
+        assertThat(result.status()).as(result.output()).isZero();
+        return result.output();
+    }
+
+    /** Runs {@code qemu-io} commands on an image. */
+    static void io(Path image, List<String> commands) throws IOException, InterruptedException {
+        List<Object> arguments = new ArrayList<>(List.of("-f", "qcow2"));
+        for (String command : commands) {
+            arguments.add("-c");
+            arguments.add(command);
+        }
+        arguments.add(image);
+        Result result = run("qemu-io", arguments.toArray());
+        assertThat(result.output()).doesNotContainIgnoringCase("error").doesNotContain("failed");
+        assertThat(result.status()).as(result.output()).isZero();
+    }
+
+    record Result(int status, String output) {}
+
+    static Result run(String program, Object... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(program));
+        for (Object argument : arguments) {
+            command.add(argument.toString());
+        }
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        process.getOutputStream().close();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return new Result(process.waitFor(), output);
+    }
+}
