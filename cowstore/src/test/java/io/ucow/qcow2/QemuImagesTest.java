@@ -168,7 +168,7 @@ class QemuImagesTest {
         byte[] expected = Files.readAllBytes(raw);
         java.util.Arrays.fill(expected, 5000, 105_000, (byte) 0);
         assertReads(top, expected);
-        Qemu.io(image, List.of("write -P 7 4M 64k"));
+        Qemu.io(image, List.of("write -P 7 1M 64k"));
         assertThatThrownBy(() -> Images.open(top, false)).isInstanceOf(OriginChangedException.class);
     }
 
