@@ -49,6 +49,7 @@ final class FileTarget extends CommitTarget {
         if (status.isRegular() && file.size() < leastBytes) {
             file.truncate(leastBytes);
         }
+        file.writeBehind();
     }
 
     @Override

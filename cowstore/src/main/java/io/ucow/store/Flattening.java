@@ -44,6 +44,7 @@ public final class Flattening {
                     throw new StoreInUseException(part + ": was locked as soon as it was created; try again");
                 }
                 file.truncate(device.sizeBytes());
+                file.writeBehind();
                 DeviceCopy.copy(device, (offset, src) -> file.write(src, offset), progress);
                 file.sync();
             }

@@ -188,7 +188,7 @@ public final class Images {
         StoreContext context;
         Origin origin;
         try {
-            context = new StoreContext(options.readOnly(), bootId(), readers, true);
+            context = new StoreContext(options.readOnly(), bootId(), readers, options.background());
             // Before the store is opened, which writes.
             origin = openOrigin(
                     locked.plugin().origin(locked.file(), locked.image()), locked.image(), options.cache(), chain);
@@ -199,7 +199,7 @@ public final class Images {
         try {
             CowDevice device =
                     new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
-            if (options.packs()) {
+            if (options.background()) {
                 device.startPacking(locked.image().toString());
             }
             return device;

@@ -8,10 +8,11 @@ import java.util.Objects;
  * @param readOnly true to change nothing at all, not even to recover on disk
  * @param cache how base and store are read and written
  * @param detectZeroes true to give chunks that are written as zeros no slot, see {@link CowDevice#write}
- * @param packs true to have cold chunks packed in the background, where the image was created so
+ * @param background true to have it looked after while it is in use: the store runs its maintenance, and cold chunks are
+ *     packed where the image was created so. False for a command that writes what it has to and closes it.
  */
-public record OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes, boolean packs) {
-    /** Cold chunks are packed if anything is written at all. */
+public record OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes, boolean background) {
+    /** For use as a disk: in the background there is something to do if anything is written at all. */
     public OpenOptions(boolean readOnly, CacheMode cache, boolean detectZeroes) {
         this(readOnly, cache, detectZeroes, !readOnly);
     }

@@ -59,6 +59,9 @@ public final class Libc {
 
     private static final int WINSIZE_SIZE = 8;
 
+    /** Source: {@code include/uapi/linux/fs.h}. */
+    private static final int SYNC_FILE_RANGE_WRITE = 2;
+
     private static final int O_CLOEXEC = 0x80000;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
@@ -98,6 +101,8 @@ public final class Libc {
         long write(int fd, long address, @size_t long count);
 
         int fdatasync(int fd);
+
+        int sync_file_range(int fd, @off_t long offset, @off_t long length, @u_int32_t int flags);
 
         int fallocate(int fd, int mode, @off_t long offset, @off_t long length);
 
@@ -207,6 +212,15 @@ public final class Libc {
         int r;
         do {
             r = CALLS.fdatasync(fd);
+        } while (r < 0 && errno() == Errno.EINTR);
+        return result(r);
+    }
+
+    /** Starts writing back what is dirty of a file, without waiting for it. @return 0 or {@code -errno} */
+    static int startWriteback(int fd) {
+        int r;
+        do {
+            r = CALLS.sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
         } while (r < 0 && errno() == Errno.EINTR);
         return result(r);
     }

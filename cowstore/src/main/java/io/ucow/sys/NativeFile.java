@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * A {@link PositionalFile} on a file descriptor, through {@code pread}, {@code pwrite} and friends.
@@ -24,9 +25,14 @@ public final class NativeFile implements PositionalFile {
      */
     private static final int MAX_BUFFERED_WRITE_BYTES = 64 << 10;
 
+    /** As much as a disk wants to be kept busy; a power of two. */
+    private static final long WRITEBACK_EVERY_BYTES = 16 << 20;
+
     private final String name;
     private final AtomicInteger fd;
     private final int maxWriteBytes;
+    /** Bytes written since {@link #writeBehind}; null before. */
+    private volatile AtomicLong writtenBehind;
 
     private NativeFile(String name, int flags, int mode) throws NativeException {
         this(name, name, flags, mode);
@@ -129,6 +135,23 @@ public final class NativeFile implements PositionalFile {
             done += (int) n;
         }
         src.position(src.limit());
+        AtomicLong counter = writtenBehind;
+        if (counter != null) {
+            noteWritten(counter, wanted);
+        }
+    }
+
+    private void noteWritten(AtomicLong counter, int lengthBytes) throws IOException {
+        long before = counter.getAndAdd(lengthBytes);
+        if ((before ^ (before + lengthBytes)) >= WRITEBACK_EVERY_BYTES) {
+            // Of several threads one sees to it, the others go on writing.
+            check("sync_file_range", Libc.startWriteback(fd.get()));
+        }
+    }
+
+    @Override
+    public void writeBehind() {
+        writtenBehind = new AtomicLong();
     }
 
     @Override

@@ -33,6 +33,12 @@ public interface PositionalFile extends Closeable {
      */
     void write(ByteBuffer src, long offset) throws IOException;
 
+    /**
+     * Says that much will be written before the next {@link #sync}, which is to find little left to do: from now on the
+     * disk is kept busy meanwhile. Nothing is any more durable for it, and a write may throw what {@link #sync} would.
+     */
+    default void writeBehind() {}
+
     /** Makes every write that returned before this call, and the file's size, survive power loss: {@code fdatasync}. */
     void sync() throws IOException;
 

@@ -54,6 +54,26 @@ class NativeFileTest {
     }
 
     @Test
+    void whatIsWrittenBehindIsThere() throws IOException {
+        byte[] bytes = new byte[5 << 20];
+        new Random(2).nextBytes(bytes);
+        ByteBuffer src = ByteBuffer.allocateDirect(bytes.length).put(bytes);
+        try (NativeFile file = NativeFile.create(path, 0600)) {
+            file.writeBehind();
+            for (int i = 0; i < 4; i++) {
+                file.write(src.flip(), (long) i * bytes.length);
+            }
+            file.sync();
+        }
+        byte[] written = Files.readAllBytes(path);
+        assertThat(written).hasSize(4 * bytes.length);
+        for (int i = 0; i < 4; i++) {
+            assertThat(Arrays.copyOfRange(written, i * bytes.length, (i + 1) * bytes.length))
+                    .isEqualTo(bytes);
+        }
+    }
+
+    @Test
     void readStopsAtTheEnd() throws IOException {
         Files.write(path, new byte[] {1, 2, 3});
         try (NativeFile file = NativeFile.open(path, Libc.O_RDONLY)) {

@@ -188,7 +188,9 @@ final class UcowStore implements CompactableStore {
         } else if (!context.background()) {
             settle();
         }
-        if (context.background()) {
+        if (!context.background()) {
+            file.writeBehind();
+        } else {
             maintenance.start();
             if (continuesSession || !freed.isEmpty()) {
                 maintenance.wake();
