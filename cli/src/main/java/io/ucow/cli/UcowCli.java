@@ -2,6 +2,8 @@ package io.ucow.cli;
 
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
+import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -19,33 +21,6 @@ import picocli.CommandLine.UnmatchedArgumentException;
         synopsisSubcommandLabel = "VERB",
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
-        subcommands = {
-            CreateCommand.class,
-            MountCommand.class,
-            UnmountCommand.class,
-            AttachCommand.class,
-            DetachCommand.class,
-            ListCommand.class,
-            StatusCommand.class,
-            InfoCommand.class,
-            MapCommand.class,
-            TableCommand.class,
-            CheckCommand.class,
-            FlattenCommand.class,
-            DiffCommand.class,
-            SnapshotCommand.class,
-            ResizeCommand.class,
-            ChangedCommand.class,
-            ExportCommand.class,
-            ImportCommand.class,
-            CommitCommand.class,
-            RebaseCommand.class,
-            CompactCommand.class,
-            RestartCommand.class,
-            PluginsCommand.class,
-            DaemonCommand.class,
-            KeeperCommand.class
-        },
         commandListHeading = "%nVerbs:%n",
         footer = {"", "Each verb explains itself: ucow VERB --help. Sizes take the suffixes K, M, G, T, P and E."})
 public final class UcowCli implements Runnable {
@@ -60,15 +35,36 @@ public final class UcowCli implements Runnable {
 
     /** Runs the command and ends the process with its exit code. */
     public static void main(String[] arguments) {
+        System.exit(OwnProcess.isMeant(arguments) ? OwnProcess.run(arguments[0]) : execute(arguments));
+    }
+
+    private static int execute(String[] arguments) {
         Logging.toStandardError();
         // Unlike picocli's own, this writer notices when nobody reads it any more.
         PrintWriter out = new PrintWriter(System.out, true, Charset.forName(System.getProperty("sun.jnu.encoding")));
-        System.exit(commandLine().setOut(out).execute(arguments));
+        return commandLine(arguments).setOut(out).execute(arguments);
     }
 
-    /** A command line that reports as {@link ErrorLine} and {@link ExitCodes} say. */
-    static CommandLine commandLine() {
-        return new CommandLine(new UcowCli())
+    /**
+     * A command line that reports as {@link ErrorLine} and {@link ExitCodes} say, and is to execute {@code arguments}. Of
+     * other verbs than they name it knows no options.
+     */
+    static CommandLine commandLine(String... arguments) {
+        CommandLine line = new CommandLine(new UcowCli());
+        List<String> words = List.of(arguments);
+        Optional<Verb> first = words.isEmpty() ? Optional.empty() : Verb.of(words.get(0));
+        if (first.isPresent()) {
+            first.get().declare(line);
+        } else {
+            for (Verb verb : Verb.values()) {
+                if (verb.isNamedIn(words)) {
+                    verb.declare(line);
+                } else {
+                    verb.outline(line);
+                }
+            }
+        }
+        return line.setExpandAtFiles(false) // a verb in a file would be found too late, and an image may be called @x
                 .setParameterExceptionHandler(UcowCli::onUsageError)
                 .setExecutionExceptionHandler(UcowCli::onFailure);
     }

@@ -16,7 +16,6 @@ import picocli.CommandLine.Parameters;
 /** {@code ucow unmount}: the end of {@code ucow mount}. */
 @Command(
         name = "unmount",
-        aliases = "umount",
         description = {
             "Unmount DIR and end its daemon; also cleans up when the daemon has died.",
             "If a file in DIR is in use, says so and changes nothing."

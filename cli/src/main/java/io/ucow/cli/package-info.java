@@ -18,8 +18,9 @@
  *         +--------------&gt;  ID.log       &lt;-----------+
  * </pre>
  *
- * <p>Start-up is short because each class is loaded when its verb needs it: {@code --help} and {@code list} load neither
- * the native libraries nor any plug-in.
+ * <p>Start-up is short because of what is not done: only the verb that is asked for is declared
+ * ({@link io.ucow.cli.Verb}), {@code daemon} and {@code keeper} are none ({@link io.ucow.cli.OwnProcess}), and each class is
+ * loaded when its verb needs it: {@code --help} and {@code list} load neither the native libraries nor any plug-in.
  *
  * <p>Threading: a command is one thread.
  */

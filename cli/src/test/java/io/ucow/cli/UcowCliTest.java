@@ -29,10 +29,11 @@ class UcowCliTest {
     private int ucow(Object... arguments) {
         out.getBuffer().setLength(0);
         err.getBuffer().setLength(0);
-        return UcowCli.commandLine()
+        String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
+        return UcowCli.commandLine(words)
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
-                .execute(Stream.of(arguments).map(Object::toString).toArray(String[]::new));
+                .execute(words);
     }
 
     private void assertOneErrorLine(String... parts) {
@@ -91,13 +92,10 @@ class UcowCliTest {
 
     @Test
     void everyVerbExplainsItself() {
-        for (CommandLine command : UcowCli.commandLine().getSubcommands().values()) {
-            String verb = command.getCommandName();
-            if (!command.getCommandSpec().usageMessage().hidden()) {
-                assertThat(ucow(verb, "--help")).as(verb).isZero();
-                assertThat(out.toString()).contains("ucow ").contains("--help");
-                assertThat(err.toString()).isEmpty();
-            }
+        for (Verb verb : Verb.values()) {
+            assertThat(ucow(verb.word(), "--help")).as(verb.word()).isZero();
+            assertThat(out.toString()).contains("ucow " + verb.word()).contains("--help");
+            assertThat(err.toString()).isEmpty();
         }
         assertThat(ucow("--help")).isZero();
         assertThat(out.toString()).contains("\n  attach ").doesNotContain("\n  daemon ", "\n  keeper ");
@@ -105,10 +103,39 @@ class UcowCliTest {
         assertThat(out.toString()).startsWith("ucow ");
     }
 
+    /** Whether all verbs are declared or one, and with what came before it, is for speed alone. */
+    @Test
+    void optionsMayStandBeforeTheVerb() {
+        assertThat(ucow("-v", "info", temporary.resolve("none.cow"))).isEqualTo(ExitCodes.NOT_FOUND);
+        assertThat(err.toString()).startsWith("ucow: ").contains("\tat io.ucow.cli.");
+
+        assertThat(ucow("--help")).isZero();
+        String help = out.toString();
+        assertThat(ucow("--help", "info")).isZero();
+        assertThat(out.toString()).isEqualTo(help);
+        for (Verb verb : Verb.values()) {
+            assertThat(help).containsPattern("\n  " + verb.word() + "[ ,]");
+        }
+    }
+
+    @Test
+    void umountIsAnotherWordForUnmount() {
+        assertThat(ucow("umount", temporary)).isEqualTo(ExitCodes.NOT_FOUND);
+        assertThat(ucow("-v", "umount", temporary)).isEqualTo(ExitCodes.NOT_FOUND);
+        assertThat(ucow("--help")).isZero();
+        assertThat(out.toString()).contains("\n  unmount, umount  ");
+    }
+
+    @Test
+    void anArgumentIsNoFileOfArguments() {
+        assertThat(ucow("info", "@none")).isEqualTo(ExitCodes.NOT_FOUND);
+        assertOneErrorLine("@none");
+    }
+
     @Test
     void everyListingHasJson() {
         for (String verb : List.of("list", "status", "info", "map", "check", "diff", "changed", "plugins")) {
-            CommandLine command = UcowCli.commandLine().getSubcommands().get(verb);
+            CommandLine command = UcowCli.commandLine(verb).getSubcommands().get(verb);
             assertThat(command.getCommandSpec().optionsMap()).as(verb).containsKey("--json");
         }
     }
