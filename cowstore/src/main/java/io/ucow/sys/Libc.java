@@ -7,12 +7,6 @@ import jnr.ffi.LastError;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.Pointer;
 import jnr.ffi.Runtime;
-import jnr.ffi.annotations.In;
-import jnr.ffi.annotations.Out;
-import jnr.ffi.types.off_t;
-import jnr.ffi.types.size_t;
-import jnr.ffi.types.ssize_t;
-import jnr.ffi.types.u_int32_t;
 
 /**
  * The system calls, one static method each, retried on {@code EINTR}.
@@ -86,67 +80,65 @@ public final class Libc {
     /** Room for at least one {@code struct inotify_event} with the longest name. */
     private static final int DRAIN_BYTES = 4096;
 
-    /** The calls as libc declares them. */
+    /**
+     * The calls as libc declares them on 64-bit systems, where {@code size_t}, {@code ssize_t} and {@code off_t} are {@code
+     * long}. No annotations, for they would say no more, and each costs milliseconds at the start of every process.
+     */
     public interface Calls {
-        @ssize_t
-        long pread(int fd, long address, @size_t long count, @off_t long offset);
+        long pread(int fd, long address, long count, long offset);
 
-        @ssize_t
-        long pwrite(int fd, long address, @size_t long count, @off_t long offset);
+        long pwrite(int fd, long address, long count, long offset);
 
-        @ssize_t
-        long read(int fd, long address, @size_t long count);
+        long read(int fd, long address, long count);
 
-        @ssize_t
-        long write(int fd, long address, @size_t long count);
+        long write(int fd, long address, long count);
 
         int fdatasync(int fd);
 
-        int sync_file_range(int fd, @off_t long offset, @off_t long length, @u_int32_t int flags);
+        int sync_file_range(int fd, long offset, long length, int flags);
 
-        int fallocate(int fd, int mode, @off_t long offset, @off_t long length);
+        int fallocate(int fd, int mode, long offset, long length);
 
-        int ftruncate(int fd, @off_t long length);
+        int ftruncate(int fd, long length);
 
-        @off_t
-        long lseek(int fd, @off_t long offset, int whence);
+        long lseek(int fd, long offset, int whence);
 
-        int open(@In String path, int flags, int mode);
+        int open(String path, int flags, int mode);
 
         int close(int fd);
 
-        int fcntl(int fd, int command, @In ByteBuffer argument);
+        int fcntl(int fd, int command, ByteBuffer argument);
 
         int fcntl(int fd, int command, long argument);
 
-        int ioctl(int fd, long request, @In @Out ByteBuffer argument);
+        int ioctl(int fd, long request, ByteBuffer argument);
 
         int ioctl(int fd, long request, long argument);
 
-        int statx(int directory, @In String path, int flags, @u_int32_t int mask, @Out ByteBuffer status);
+        int statx(int directory, String path, int flags, int mask, ByteBuffer status);
 
         // Pointers, because jnr-ffi's stub for six plain numbers hands the last ones on wrongly on x86-64.
-        Pointer mmap(Pointer address, @size_t long length, int protection, int flags, int fd, @off_t long offset);
+        Pointer mmap(Pointer address, long length, int protection, int flags, int fd, long offset);
 
-        int munmap(long address, @size_t long length);
+        int munmap(long address, long length);
 
-        int madvise(long address, @size_t long length, int advice);
+        int madvise(long address, long length, int advice);
 
-        int mlock(long address, @size_t long length);
+        int mlock(long address, long length);
 
         int prctl(int option, long first, long second, long third, long fourth);
 
-        int mount(@In String source, @In String target, @In String type, long flags, @In String data);
+        int mount(String source, String target, String type, long flags, String data);
 
-        int umount2(@In String target, int flags);
+        int umount2(String target, int flags);
 
         int inotify_init1(int flags);
 
-        int inotify_add_watch(int fd, @In String path, @u_int32_t int mask);
+        int inotify_add_watch(int fd, String path, int mask);
 
-        int poll(@In @Out ByteBuffer descriptors, long count, int timeoutMillis);
+        int poll(ByteBuffer descriptors, long count, int timeoutMillis);
 
-        int memfd_create(@In String name, int flags);
+        int memfd_create(String name, int flags);
 
         int dup(int fd);
 
@@ -156,7 +148,7 @@ public final class Libc {
 
         long syscall(long number, long first, long second, long third);
 
-        int chdir(@In String path);
+        int chdir(String path);
 
         int setsid();
 
