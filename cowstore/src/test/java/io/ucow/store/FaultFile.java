@@ -41,11 +41,12 @@ public final class FaultFile implements PositionalFile {
     private final byte[] initial;
     private byte[] content;
     private final Prefix killed = new Prefix();
-    private final Prefix synced = new Prefix();
+    private final Unsynced unsynced = new Unsynced();
 
+    /** @param content the file's from now on; whoever gave it leaves it as it is */
     public FaultFile(byte[] content) {
-        this.initial = content.clone();
-        this.content = content.clone();
+        this.initial = content;
+        this.content = content;
     }
 
     /** Calls recorded so far. */
@@ -95,31 +96,13 @@ public final class FaultFile implements PositionalFile {
      * cut off may be there again.
      */
     public synchronized byte[] powerLostAt(int cut, Random random) {
-        int pending = cut;
-        while (pending > 0 && !events.get(pending - 1).isSync()) {
-            pending--;
-        }
-        byte[] durable = synced.after(pending);
-        TreeMap<Long, List<byte[]>> versions = new TreeMap<>();
-        List<Integer> sizes = new ArrayList<>(List.of(durable.length));
-        byte[] volatileBytes = durable.clone();
-        for (Event e : events.subList(pending, cut)) {
-            int before = volatileBytes.length;
-            volatileBytes = apply(volatileBytes, e);
-            sizes.add(volatileBytes.length);
-            long first = e.offset() / SECTOR;
-            long end = e.isCut() ? before : e.offset() + e.data().length;
-            for (long s = first; s * SECTOR < end && (e.isCut() || e.data().length > 0); s++) {
-                int at = (int) Math.min(s * SECTOR, volatileBytes.length);
-                byte[] sector = Arrays.copyOfRange(volatileBytes, at, at + SECTOR);
-                versions.computeIfAbsent(s, k -> new ArrayList<>()).add(sector);
-            }
-        }
+        unsynced.advanceTo(cut);
+        List<Integer> sizes = unsynced.sizes;
         int size = sizes.get(random.nextInt(4) == 0 ? random.nextInt(sizes.size()) : sizes.size() - 1);
-        byte[] left = Arrays.copyOf(durable, size);
+        byte[] left = Arrays.copyOf(unsynced.durable, size);
         // Some runs lose nearly everything, some nearly nothing: uniform coin flips would do neither.
         int keepOf16 = random.nextInt(17);
-        versions.forEach((sector, candidates) -> {
+        unsynced.versions.forEach((sector, candidates) -> {
             if (random.nextInt(16) < keepOf16) {
                 byte[] chosen = candidates.get(
                         random.nextBoolean() ? candidates.size() - 1 : random.nextInt(candidates.size()));
@@ -150,6 +133,55 @@ public final class FaultFile implements PositionalFile {
         }
     }
 
+    /** What was written since the last sync before a cut; asked for later and later cuts, it looks at each call once. */
+    private final class Unsynced {
+        /** All that each sector may hold but what it had at that sync. */
+        final TreeMap<Long, List<byte[]>> versions = new TreeMap<>();
+        /** All sizes that the file has had since. */
+        final List<Integer> sizes = new ArrayList<>();
+        /** The file as of that sync. */
+        byte[] durable;
+
+        private byte[] bytes;
+        private int count;
+
+        void advanceTo(int cut) {
+            if (bytes == null || cut < count) {
+                count = 0;
+                bytes = initial.clone();
+                begin();
+            }
+            while (count < cut) {
+                Event e = events.get(count++);
+                if (e.isSync()) {
+                    begin();
+                } else {
+                    add(e);
+                }
+            }
+        }
+
+        private void begin() {
+            durable = bytes.clone();
+            versions.clear();
+            sizes.clear();
+            sizes.add(durable.length);
+        }
+
+        private void add(Event e) {
+            int before = bytes.length;
+            bytes = apply(bytes, e);
+            sizes.add(bytes.length);
+            long first = e.offset() / SECTOR;
+            long end = e.isCut() ? before : e.offset() + e.data().length;
+            for (long s = first; s * SECTOR < end && (e.isCut() || e.data().length > 0); s++) {
+                int at = (int) Math.min(s * SECTOR, bytes.length);
+                byte[] sector = Arrays.copyOfRange(bytes, at, at + SECTOR);
+                versions.computeIfAbsent(s, k -> new ArrayList<>()).add(sector);
+            }
+        }
+    }
+
     private static byte[] apply(byte[] bytes, Event e) {
         return e.isCut() ? Arrays.copyOf(bytes, (int) e.offset()) : apply(bytes, e.offset(), e.data());
     }
@@ -163,6 +195,9 @@ public final class FaultFile implements PositionalFile {
 
     private void record(long offset, byte[] data) {
         events.add(new Event(offset, data, false));
+        if (content == initial) {
+            content = initial.clone();
+        }
         content = apply(content, offset, data);
     }
 

@@ -81,6 +81,10 @@ final class PowerLossScenario {
     final long[] originStamps;
     private long nextStamp = 1;
     private int cuts;
+    /** What a device holds, for {@link #contentOf} alone. */
+    private final ByteBuffer readBuffer;
+
+    private final byte[] readBytes;
 
     PowerLossScenario(long seed, int chunkShift) {
         this(seed, chunkShift, Compression.NONE);
@@ -93,6 +97,8 @@ final class PowerLossScenario {
         this.chunkShift = chunkShift;
         // Not a whole number of chunks.
         this.sectors = (CHUNKS << chunkShift) / SECTOR - 3;
+        this.readBuffer = ByteBuffer.allocateDirect(sectors * SECTOR);
+        this.readBytes = new byte[sectors * SECTOR];
         this.originStamps = new long[sectors];
         byte[] base = new byte[sectors * SECTOR];
         for (int s = 0; s < sectors * 3 / 4; s++) {
@@ -259,8 +265,14 @@ final class PowerLossScenario {
 
     void verifyEveryCut(Session session) throws IOException {
         for (int cut = session.opened; cut <= session.file.eventCount(); cut++) {
+            List<byte[]> outcomes = new ArrayList<>();
             for (int v = 0; v < VARIANTS; v++) {
-                verify(session, cut, session.file.powerLostAt(cut, random), TestDevices.NEXT_BOOT, false);
+                byte[] image = session.file.powerLostAt(cut, random);
+                // Right after a sync, for one, all outcomes are the same.
+                if (outcomes.stream().noneMatch(o -> Arrays.equals(o, image))) {
+                    outcomes.add(image);
+                    verify(session, cut, image, TestDevices.NEXT_BOOT, false);
+                }
             }
             verify(session, cut, session.file.killedAt(cut), session.boot, true);
             cuts++;
@@ -308,16 +320,17 @@ final class PowerLossScenario {
 
     private long[] contentOf(byte[] image, UUID boot) throws IOException {
         try (CowDevice device = TestDevices.openReadOnly(FORMAT, new FaultFile(image), origin, boot)) {
-            byte[] bytes = TestDevices.read(device, 0, sectors * SECTOR);
-            ByteBuffer buffer = ByteBuffer.wrap(bytes);
+            device.read(0, readBuffer.clear());
+            byte[] bytes = readBytes;
+            readBuffer.flip().get(bytes);
             long[] stamps = new long[sectors];
             for (int s = 0; s < sectors; s++) {
-                stamps[s] = buffer.getLong(s * SECTOR);
-                byte[] expected = new byte[SECTOR];
-                stamp(expected, 0, stamps[s]);
-                assertThat(Arrays.equals(bytes, s * SECTOR, (s + 1) * SECTOR, expected, 0, SECTOR))
-                        .as("sector %d is whole", s)
-                        .isTrue();
+                int at = s * SECTOR;
+                stamps[s] = readBuffer.getLong(at);
+                // As long as each stamp in it is the one before.
+                if (!Arrays.equals(bytes, at, at + SECTOR - Long.BYTES, bytes, at + Long.BYTES, at + SECTOR)) {
+                    fail("sector %d is not whole, it begins with %d", s, stamps[s]);
+                }
             }
             return stamps;
         }
