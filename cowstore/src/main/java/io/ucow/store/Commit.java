@@ -258,6 +258,14 @@ final class Commit implements Closeable {
         try {
             target.begin(deviceBytes);
         } catch (IOException e) {
+            if (Errno.of(e) == Errno.EFBIG && !recorded.isChanging()) {
+                // To grow is the first that would change it. With the mark no other verb would take the image.
+                setOrigin(recorded, false);
+                throw new StoreFullException(
+                        base() + ": its file system has no files of " + deviceBytes + " bytes, as large as the disk of "
+                                + image + "; nothing was changed; flatten the image instead, or shrink it",
+                        e);
+            }
             throw explained(e);
         }
     }

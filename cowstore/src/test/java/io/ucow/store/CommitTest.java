@@ -2,10 +2,13 @@ package io.ucow.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThatCode;
 
+import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -274,6 +277,27 @@ class CommitTest {
         makeChanged();
         assertThatThrownBy(() -> Images.commit(directory.resolve("changed.cow"), bytes -> {}))
                 .isInstanceOf(OriginChangedException.class);
+    }
+
+    /** Where files have a limit, a base meets it before anything was copied: the image must not stay marked for ever. */
+    @Test
+    void baseThatCannotBecomeSoLargeIsNotMarked() throws IOException {
+        long deviceBytes = 100L << 40;
+        Files.write(base, new byte[] {1});
+        try (NativeFile file = NativeFile.create(directory.resolve("large.img"), 0600)) {
+            assumeThatCode(() -> file.truncate(deviceBytes)).isInstanceOf(NativeException.class);
+        }
+        create(image, base, deviceBytes, 1 << 20);
+        try (CowDevice device = Images.open(image, false)) {
+            device.write(0, ByteBuffer.wrap(new byte[] {2}));
+        }
+
+        assertThatThrownBy(() -> Images.commit(image, bytes -> {}))
+                .isInstanceOf(StoreFullException.class)
+                .hasMessageContaining("flatten the image instead");
+
+        assertThat(Files.readAllBytes(base)).containsExactly(1);
+        Images.snapshot(image, Optional.empty());
     }
 
     private void makeChanged() throws IOException {
