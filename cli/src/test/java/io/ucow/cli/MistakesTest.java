@@ -303,7 +303,7 @@ class MistakesTest {
         System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
         try {
-            int status = UcowCli.commandLine().execute(words);
+            int status = UcowCli.commandLine(words).execute(words);
             return new Call(status, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
         } finally {
             System.setOut(formerOut);
