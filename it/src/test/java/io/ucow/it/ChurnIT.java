@@ -12,6 +12,7 @@ import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  *
  * <p>{@code -Ducow.churn.seconds=N} goes on for longer, {@code -Ducow.churn.seed=N} does the same again.
  */
+@Tag("once")
 @Timeout(value = 2, unit = TimeUnit.HOURS)
 class ChurnIT {
     private static final long MIB = 1 << 20;

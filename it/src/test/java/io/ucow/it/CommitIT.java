@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -85,6 +86,7 @@ class CommitIT {
     }
 
     @Test
+    @Tag("once")
     void killedInTheMiddleItIsRunAgain() throws Exception {
         Path base = home.randomFile("base", 160, 1);
         Path image = home.create("vm.cow", base);
@@ -124,6 +126,7 @@ class CommitIT {
     }
 
     @Test
+    @Tag("once")
     void fullDiskOfTheBaseLosesNothing() throws Exception {
         Path disk = Files.createDirectory(home.path("disk"));
         Tool.of("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk).succeed();
@@ -199,6 +202,7 @@ class CommitIT {
 
     /** An image that is in use by somebody who cannot be asked is refused. */
     @Test
+    @Tag("once")
     void readOnlyUseIsRefused() throws Exception {
         Path image = home.create("vm.cow", home.randomFile("base", 1, 1));
         home.mount("--read-only", image);

@@ -20,6 +20,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -45,6 +46,7 @@ class ScaleIT {
     }
 
     @Test
+    @Tag("once")
     void unalteredTebibyteCostsLessThanAMebibyteOfMap() throws Exception {
         Path small = create("small.cow", home.sparseFile("small", 1L << 30), CreateOptions.DEFAULT_CHUNK_BYTES);
         Path large = create("large.cow", home.sparseFile("large", TIB), CreateOptions.DEFAULT_CHUNK_BYTES);
@@ -62,6 +64,7 @@ class ScaleIT {
     }
 
     @Test
+    @Tag("once")
     void sixteenMillionAlteredChunksOpenInSeconds() throws Exception {
         Path base = home.sparseFile("base", TIB);
         Path image = create("vm.cow", base, 4096);

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -143,6 +144,7 @@ class TableIT {
     }
 
     @ParameterizedTest
+    @Tag("once")
     @CsvSource(delimiter = '|', textBlock = """
             0 2048 cow x BASE s.cow 100                            | 1 | CHUNK is 100
             0 2048 cow x BASE s.cow 4                              | 1 | CHUNK is 4
