@@ -31,6 +31,8 @@ public final class Libc {
     public static final int FALLOC_FL_PUNCH_HOLE = 0x02;
     public static final int FALLOC_FL_ZERO_RANGE = 0x10;
 
+    /** {@code inotify_add_watch}: a file was written to, or a hole made in it. */
+    public static final int IN_MODIFY = 0x02;
     /** {@code inotify_add_watch}: a file opened for writing, or for reading only, was closed. */
     public static final int IN_CLOSE_WRITE = 0x08, IN_CLOSE_NOWRITE = 0x10;
     /** {@code inotify_add_watch}: in a directory, a name was moved to its place, or removed. */

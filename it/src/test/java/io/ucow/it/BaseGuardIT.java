@@ -11,6 +11,7 @@ import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -108,6 +109,7 @@ class BaseGuardIT {
     }
 
     @ParameterizedTest
+    @Tag("once")
     @EnumSource(Change.class)
     void changedBaseIsRefused(Change change) throws Exception {
         Path dir = Files.createDirectory(home.path("dir"));
@@ -136,6 +138,7 @@ class BaseGuardIT {
 
     /** What the message proposes works. */
     @Test
+    @Tag("once")
     void timeStampIsRestoredAsTheMessageSays() throws Exception {
         Change.TOUCHED.make(base);
         String message = home.ucow("attach", image).exit(BASE_CHANGED).stderr().strip();
@@ -147,6 +150,7 @@ class BaseGuardIT {
     }
 
     @Test
+    @Tag("once")
     void baseBesideTheImageMovesWithIt() throws Exception {
         Path there = Files.createDirectory(home.path("there"));
         Files.move(base, there.resolve("base"));

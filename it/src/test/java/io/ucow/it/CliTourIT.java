@@ -111,7 +111,7 @@ class CliTourIT {
         MountedImage mounted = home.mount(image);
         try (Tool.Running watch =
                 home.ucow("status", "--watch", "--json", image).within(LIMIT).start()) {
-            await(() -> watch.stdout().lines().count() >= 2, "two lines");
+            watch.awaitStdout("two lines", out -> out.lines().count() >= 2);
             mounted.unmount();
             assertThat(watch.await().status()).as("ends with the mount").isEqualTo(10);
             watch.stdout()
@@ -209,7 +209,7 @@ class CliTourIT {
         Path dir = Files.createDirectory(home.path("dir"));
         try (Tool.Running daemon =
                 home.ucow("mount", "--foreground", image, dir).within(LIMIT).start()) {
-            await(() -> daemon.stdout().endsWith("\n"), "the file's name");
+            daemon.awaitStdout("the file's name", out -> out.endsWith("\n"));
             assertThat(daemon.stdout()).isEqualTo(dir.resolve("vm") + "\n");
             Tool.of("cmp", base, dir.resolve("vm")).succeed();
 
@@ -236,18 +236,5 @@ class CliTourIT {
 
     private JsonObject info(Path target) throws IOException {
         return UcowHome.object(home.ucow("info", "--json", target).succeed().stdout());
-    }
-
-    /** What another process does next. */
-    private interface Condition {
-        boolean holds() throws IOException;
-    }
-
-    private static void await(Condition condition, String what) throws Exception {
-        long deadline = System.nanoTime() + LIMIT.toNanos();
-        while (!condition.holds()) {
-            assertThat(System.nanoTime()).as(what).isLessThan(deadline);
-            Thread.sleep(20);
-        }
     }
 }

@@ -25,8 +25,6 @@ class CommitIT {
     private static final int NO_SPACE = 14;
     private static final int BASE_CHANGED = 15;
     private static final int TIMEOUT_MILLIS = 60_000;
-    /** {@code inotify_add_watch}: a file was written to. */
-    private static final int IN_MODIFY = 0x02;
 
     private static final int LOAD_MEBIBYTES = 32;
     private static final Duration LOAD = Duration.ofSeconds(10);
@@ -115,7 +113,7 @@ class CommitIT {
 
     /** Returns when {@code file} was written to by {@code maker}, or fails. */
     private static void awaitChangeOf(Path file, Tool.Running maker) throws IOException {
-        int changes = Libc.watch(file.toString(), IN_MODIFY);
+        int changes = Libc.watch(file.toString(), Libc.IN_MODIFY);
         try {
             assertThat(Libc.awaitReadable(changes, TIMEOUT_MILLIS))
                     .as("a write to %s; %s", file, maker.stderr())

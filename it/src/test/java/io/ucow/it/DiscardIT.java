@@ -2,6 +2,7 @@ package io.ucow.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -184,13 +185,12 @@ class DiscardIT {
     }
 
     /** Space is given back behind the requests' back, once it is certain that no power loss can ask for it again. */
-    private static void awaitOccupied(Path file, long atMost) throws Exception {
-        long deadline = System.nanoTime() + GIVING_BACK_LIMIT.toNanos();
-        while (occupied(file) > atMost) {
-            assertThat(System.nanoTime())
-                    .as("%d still > %d", occupied(file), atMost)
-                    .isLessThan(deadline);
-            Thread.sleep(50);
-        }
+    private static void awaitOccupied(Path file, long atMost) throws IOException {
+        Changes.await(
+                file,
+                Libc.IN_MODIFY,
+                GIVING_BACK_LIMIT,
+                "no more than " + atMost + " bytes occupied",
+                () -> occupied(file) <= atMost);
     }
 }

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -99,6 +100,7 @@ class FullDiskIT {
     }
 
     @ParameterizedTest
+    @Tag("once")
     @EnumSource(Disk.class)
     void fullStoreIsUnmountedAndMountedAgain(Disk type) throws Exception {
         prepare(type);
@@ -124,6 +126,7 @@ class FullDiskIT {
     }
 
     @ParameterizedTest
+    @Tag("once")
     @EnumSource(Disk.class)
     void killedWhileFullAndMountedAgain(Disk type) throws Exception {
         prepare(type);

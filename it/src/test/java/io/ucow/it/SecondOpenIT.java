@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -55,6 +56,7 @@ class SecondOpenIT {
     }
 
     @Test
+    @Tag("once")
     void attachedImageIsRefusedToAll() throws Exception {
         Path device = home.attach(image);
 
@@ -68,6 +70,7 @@ class SecondOpenIT {
     }
 
     @Test
+    @Tag("once")
     void otherNamesOfTheImageAreTheSameImage() throws Exception {
         MountedImage mounted = home.mount(image);
         Path symbolic = Files.createSymbolicLink(home.path("symbolic.cow"), image);
@@ -80,6 +83,7 @@ class SecondOpenIT {
     }
 
     @Test
+    @Tag("once")
     void oneImageTwiceInOneMountIsRefused() throws Exception {
         Path symbolic = Files.createSymbolicLink(home.path("symbolic.cow"), image);
 
@@ -101,6 +105,7 @@ class SecondOpenIT {
     }
 
     @Test
+    @Tag("once")
     void readersOfOneImageDoNotExcludeEachOther() throws Exception {
         MountedImage mounted = home.mount("--read-only", image);
 

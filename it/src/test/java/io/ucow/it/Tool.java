@@ -1,5 +1,6 @@
 package io.ucow.it;
 
+import io.ucow.sys.Libc;
 import java.io.File;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -15,6 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 
 /**
  * One call of a program outside this JVM: {@code Tool.of("cmp", a, b).succeed()}.
@@ -219,6 +221,11 @@ final class Tool {
         /** What it has written to its standard error so far. */
         String stderr() {
             return read("stderr");
+        }
+
+        /** Waits until its standard output is as it is {@code wanted}. @throws AssertionError when its limit passes first */
+        void awaitStdout(String what, Predicate<String> wanted) throws IOException {
+            Changes.await(files.resolve("stdout"), Libc.IN_MODIFY, tool.limit, what, () -> wanted.test(stdout()));
         }
 
         /** Kills it with {@code SIGKILL}, alone, and waits until it is dead. */

@@ -174,17 +174,7 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
 
     /** Returns when every daemon of transport {@code direct} in {@link #runDirectory} has its keeper. */
     void awaitKeepers() throws IOException {
-        int changes = Libc.watch(runDirectory().toString(), Libc.IN_MOVED_TO);
-        try {
-            while (!allKept()) {
-                assertThat(Libc.awaitReadable(changes, (int) CHANGE_LIMIT.toMillis()))
-                        .as("a keeper comes")
-                        .isTrue();
-                Libc.drain(changes);
-            }
-        } finally {
-            Libc.close(changes);
-        }
+        Changes.await(runDirectory(), Libc.IN_MOVED_TO, CHANGE_LIMIT, "a keeper comes", this::allKept);
     }
 
     private boolean allKept() throws IOException {
