@@ -117,15 +117,22 @@ public final class DeltaExport implements Closeable {
      * Writes the stream.
      *
      * @param progress told of how many further bytes have been dealt with; all calls together make {@link #totalBytes}
+     * @throws StoreFullException if there is no room for it where {@code out} leads
      */
     public void writeTo(WritableByteChannel out, LongConsumer progress) throws IOException {
-        write(
-                bytes -> {
-                    while (bytes.hasRemaining()) {
-                        out.write(bytes);
-                    }
-                },
-                progress);
+        write(bytes -> writeAll(out, bytes), progress);
+    }
+
+    private static void writeAll(WritableByteChannel out, ByteBuffer bytes) throws IOException {
+        try {
+            while (bytes.hasRemaining()) {
+                out.write(bytes);
+            }
+        } catch (IOException e) {
+            String problem = "the stream ends too early: " + e.getMessage()
+                    + "; no import takes what there is of it; export it again";
+            throw Errno.of(e) == Errno.ENOSPC ? new StoreFullException(problem, e) : new IOException(problem, e);
+        }
     }
 
     /**

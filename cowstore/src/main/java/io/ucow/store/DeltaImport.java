@@ -83,9 +83,8 @@ public final class DeltaImport {
         private final DeltaHeader header = reader.header();
 
         @Override
-        public void requireBase(Path image, LayerOrigin frozen) throws IOException {
+        public void requireBase(Path image, LayerOrigin frozen, Optional<ContentId> found) throws IOException {
             DeltaHeader.Since since = header.since().orElseThrow();
-            Optional<ContentId> found = Images.contentId(image);
             String what = null;
             if (!found.equals(Optional.of(since.content()))) {
                 what = "it holds content " + found.map(ContentId::toString).orElse("of no known id") + ", expected "

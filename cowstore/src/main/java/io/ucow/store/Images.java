@@ -103,7 +103,23 @@ public final class Images {
      */
     private static LayerOrigin openNewLayer(Path image, Chain chain) throws IOException {
         chain.add(image, Libc.statx(image), image);
-        LockedImage locked = LockedImage.open(image, true);
+        return openNewLayer(LockedImage.open(image, true), chain);
+    }
+
+    /** The same of an image that nobody else has open, nor can open meanwhile. Takes {@code locked} over, also when this throws. */
+    static LayerOrigin openNewLayer(LockedImage locked) throws IOException {
+        Chain chain = Chain.fromNewImage();
+        try {
+            chain.add(locked.image(), locked.status(), locked.image());
+        } catch (IOException e) {
+            closeAfter(e, locked.file());
+            throw e;
+        }
+        return openNewLayer(locked, chain);
+    }
+
+    private static LayerOrigin openNewLayer(LockedImage locked, Chain chain) throws IOException {
+        Path image = locked.image();
         try {
             requireNoCommit(locked.plugin().origin(locked.file(), image), image);
         } catch (IOException e) {

@@ -19,7 +19,7 @@ import java.util.function.Consumer;
  * Freezes an image as a layer and puts an empty one in its place, with the layer as its base. The file itself becomes the
  * layer, under another name; nothing is copied.
  * <pre>
- *   1. close the image cleanly, make it durable, lock it against writers
+ *   1. close the image cleanly, make it durable, lock it against everybody else
  *   2. write the new store beside it, as .IMAGE.snapshot, durably
  *   3. link IMAGE as LAYER, sync the directory: a new store never lacks its base
  *   4. rename .IMAGE.snapshot to IMAGE, sync the directory
@@ -42,8 +42,12 @@ final class Snapshot {
 
     /** What the new image is to hold, when that is not what the layer holds. */
     interface Content {
-        /** Refuses a layer that it is not meant for. */
-        void requireBase(Path image, LayerOrigin frozen) throws IOException;
+        /**
+         * Refuses a layer that it is not meant for.
+         *
+         * @param held what identifies all that the layer holds, if that is known
+         */
+        void requireBase(Path image, LayerOrigin frozen, Optional<ContentId> held) throws IOException;
 
         /** Size of its device. */
         long sizeBytes();
@@ -115,10 +119,14 @@ final class Snapshot {
         if (!Images.info(image).clean()) {
             Images.open(image, false).close();
         }
-        // Holds the shared lock to the end: nobody writes to what the new store takes for its base.
-        try (LayerOrigin frozen = Images.openNewLayer(image)) {
+        // Locked to the end: nobody writes to what the new store takes for its base. Nor does anybody read it: whoever
+        // has an
+        // image on this one open would find another file of its name when that is opened again.
+        Images.LockedImage alone = Images.LockedImage.open(image, false);
+        Optional<ContentId> held = contentId(alone);
+        try (LayerOrigin frozen = Images.openNewLayer(alone)) {
             if (content != null) {
-                content.requireBase(image, frozen);
+                content.requireBase(image, frozen, held);
             }
             observer.accept(Step.CLOSED);
             try (NativeFile file = claimTemporary(frozen.status())) {
@@ -136,6 +144,15 @@ final class Snapshot {
             }
         }
         Durable.sync(image.getParent());
+    }
+
+    private static Optional<ContentId> contentId(Images.LockedImage image) throws IOException {
+        try {
+            return image.plugin().contentId(image.file());
+        } catch (IOException e) {
+            Images.closeAfter(e, image.file());
+            throw e;
+        }
     }
 
     /**

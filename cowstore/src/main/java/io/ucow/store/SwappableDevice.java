@@ -5,10 +5,14 @@ import io.ucow.sys.NativeException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * An image whose device can be closed and opened again, as another one of the same size or a larger one, while requests
@@ -22,7 +26,14 @@ import java.util.function.Consumer;
  * #compact}. A request allocates nothing.
  */
 public final class SwappableDevice implements ImageDevice {
+    private static final Logger LOG = LoggerFactory.getLogger(SwappableDevice.class);
+
     private static final String LOST = "request to an image that could not be opened again";
+
+    /** How long requests wait for somebody who happened to look at the image, as 'ucow check' does, while it was closed. */
+    private static final long IN_USE_LIMIT_NANOS = TimeUnit.MINUTES.toNanos(1);
+
+    private static final long IN_USE_PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
 
     /** Guarded by this. */
     private Opener opener;
@@ -170,14 +181,35 @@ public final class SwappableDevice implements ImageDevice {
             result = work.run();
         } catch (IOException | RuntimeException e) {
             try {
-                reopen();
+                reopenWhenUnused();
             } catch (IOException again) {
                 e.addSuppressed(again);
             }
             throw e;
         }
-        reopen();
+        reopenWhenUnused();
         return result;
+    }
+
+    /** Its lock was given up for a moment, and whoever may read the image may have taken it: that must not cost the guest its disk. */
+    private void reopenWhenUnused() throws IOException {
+        long start = System.nanoTime();
+        boolean told = false;
+        while (true) {
+            try {
+                reopen();
+                return;
+            } catch (StoreInUseException e) {
+                if (System.nanoTime() - start > IN_USE_LIMIT_NANOS) {
+                    throw e;
+                }
+                if (!told) {
+                    LOG.warn("requests wait until it is free: {}", e.getMessage());
+                    told = true;
+                }
+                LockSupport.parkNanos(IN_USE_PAUSE_NANOS);
+            }
+        }
     }
 
     private void reopen() throws IOException {

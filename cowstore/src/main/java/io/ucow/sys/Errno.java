@@ -38,6 +38,9 @@ public final class Errno {
     public static final int EOPNOTSUPP = 95;
     public static final int ENOTCONN = 107;
 
+    /** All that a {@code java.io} or {@code java.nio} exception has of it. */
+    private static final String NO_SPACE = "No space left on device";
+
     private Errno() {}
 
     /**
@@ -59,6 +62,9 @@ public final class Errno {
             }
             if (t instanceof FileAlreadyExistsException) {
                 return EEXIST;
+            }
+            if (NO_SPACE.equals(t.getMessage())) {
+                return ENOSPC;
             }
         }
         return EIO;

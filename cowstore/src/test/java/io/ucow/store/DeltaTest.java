@@ -12,10 +12,12 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.Channels;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -280,6 +282,18 @@ class DeltaTest {
                         stream(header, new long[] {DeltaRecord.ZEROS, 10, 10}, new long[] {DeltaRecord.ZEROS, 19, 10})))
                 .isInstanceOf(CorruptStoreException.class)
                 .hasMessageStartingWith("stream at 0xa0: record 1 is of 10 bytes at 19, expected some within 20..");
+    }
+
+    @Test
+    void streamThatFindsNoRoomIsNoSuccess() throws IOException {
+        Path image = root.resolve("nowhere.cow");
+        Images.create(new CreateOptions(image, Optional.empty(), OptionalLong.of(1 << 20), 4096, "ucow"));
+        try (DeltaExport export = DeltaExport.open(image, Optional.empty());
+                FileChannel full = FileChannel.open(Path.of("/dev/full"), StandardOpenOption.WRITE)) {
+            assertThatThrownBy(() -> export.writeTo(full, n -> {}))
+                    .isInstanceOf(StoreFullException.class)
+                    .hasMessageStartingWith("the stream ends too early: ");
+        }
     }
 
     /** A few bytes that say a lot take neither time nor space. */

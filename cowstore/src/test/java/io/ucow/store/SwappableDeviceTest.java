@@ -70,6 +70,30 @@ class SwappableDeviceTest {
         assertThat(Images.layersBelow(Images.info(image))).hasSize(SNAPSHOTS);
     }
 
+    /** As 'ucow check' may, which everybody can run who may read the image: the work is refused, and the disk goes on. */
+    @Test
+    void imageThatIsLookedAtWhileItIsClosedIsOpenedAgainAfterwards() throws IOException {
+        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, false))) {
+            CowDevice[] look = new CowDevice[1];
+            int[] refused = {0};
+            device.whileClosed(() -> {
+                device.openBy(() -> {
+                    try {
+                        return Images.open(image, false);
+                    } catch (StoreInUseException e) {
+                        refused[0]++;
+                        look[0].close();
+                        throw e;
+                    }
+                });
+                look[0] = Images.open(image, true);
+                return null;
+            });
+            assertThat(refused[0]).isEqualTo(1);
+            device.write(0, ByteBuffer.wrap(new byte[] {1}));
+        }
+    }
+
     /** Its size is another for whoever asks, and nobody who writes meanwhile notices anything. */
     @Test
     void growsUnderWriters() throws Exception {
