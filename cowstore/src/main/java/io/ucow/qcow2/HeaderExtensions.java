@@ -15,9 +15,16 @@ import java.util.Optional;
  * @param dataFile name of the external data file; empty if none is recorded
  * @param featureNames by {@link #featureKey}
  * @param bitmaps how many persistent bitmaps there are
+ * @param bitmapDirectoryOffset where they are described, in bytes
+ * @param bitmapDirectorySize bytes that this takes
  */
 record HeaderExtensions(
-        Optional<String> backingFormat, Optional<String> dataFile, Map<Integer, String> featureNames, int bitmaps) {
+        Optional<String> backingFormat,
+        Optional<String> dataFile,
+        Map<Integer, String> featureNames,
+        int bitmaps,
+        long bitmapDirectoryOffset,
+        long bitmapDirectorySize) {
     static final int END = 0;
     static final int BACKING_FORMAT = 0xe2792aca;
     static final int FEATURE_NAMES = 0x6803f857;
@@ -39,6 +46,8 @@ record HeaderExtensions(
         Optional<String> dataFile = Optional.empty();
         Map<Integer, String> names = new HashMap<>();
         int bitmaps = 0;
+        long directoryOffset = 0;
+        long directorySize = 0;
         while (block.remaining() >= 8) {
             int at = block.position();
             int type = block.getInt();
@@ -64,10 +73,12 @@ record HeaderExtensions(
                 }
             } else if (type == BITMAPS && length >= BITMAPS_BYTES) {
                 bitmaps = block.getInt(data);
+                directorySize = block.getLong(data + 8);
+                directoryOffset = block.getLong(data + 16);
             }
             block.position(Math.min(block.limit(), data + (length + 7 & ~7)));
         }
-        return new HeaderExtensions(format, dataFile, Map.copyOf(names), bitmaps);
+        return new HeaderExtensions(format, dataFile, Map.copyOf(names), bitmaps, directoryOffset, directorySize);
     }
 
     /** What a feature is known by in {@link #featureNames}. */

@@ -1,6 +1,7 @@
 package io.ucow.qcow2;
 
 import io.ucow.store.CheckReport;
+import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
@@ -14,6 +15,7 @@ import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.UUID;
 
 /**
@@ -111,6 +113,10 @@ public final class Qcow2Format implements ExceptionStoreProvider {
 
     @Override
     public CheckReport check(PositionalFile file, Path image, UUID bootId) throws IOException {
-        throw new UnsupportedFormatException(image + ": is a qcow2 image; check it with: qemu-img check " + image);
+        try {
+            return new Qcow2Check(file, Qcow2Image.read(file, image)).run();
+        } catch (CorruptStoreException e) {
+            return new CheckReport(List.of(e.getMessage()), 0, 0);
+        }
     }
 }

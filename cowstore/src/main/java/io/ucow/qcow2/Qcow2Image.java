@@ -212,13 +212,18 @@ record Qcow2Image(
         if (header.nbSnapshots() == 0) {
             return List.of();
         }
-        long bytes = Math.min(file.size() - header.snapshotsOffset(), MAX_SNAPSHOT_TABLE_BYTES);
-        ByteBuffer table = readAt(file, header.snapshotsOffset(), (int) bytes);
+        ByteBuffer table = snapshotTable(file);
         List<SnapshotEntry> snapshots = new ArrayList<>();
         for (int i = 0; i < header.nbSnapshots(); i++) {
             snapshots.add(SnapshotEntry.decode(table, image.toString()));
         }
         return snapshots;
+    }
+
+    /** The table of internal snapshots, and what follows it. */
+    ByteBuffer snapshotTable(PositionalFile file) throws IOException {
+        long bytes = Math.min(file.size() - header.snapshotsOffset(), MAX_SNAPSHOT_TABLE_BYTES);
+        return readAt(file, header.snapshotsOffset(), (int) bytes);
     }
 
     /** A big-endian buffer with {@code bytes} bytes of the file, zeros where it has ended. */

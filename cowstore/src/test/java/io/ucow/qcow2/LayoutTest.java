@@ -86,6 +86,8 @@ class LayoutTest {
                 .containsEntry(HeaderExtensions.featureKey(HeaderExtensions.INCOMPATIBLE, 5), "this-feature")
                 .hasSize(1);
         assertThat(extensions.bitmaps()).isEqualTo(3);
+        assertThat(extensions.bitmapDirectorySize()).isEqualTo(0x40);
+        assertThat(extensions.bitmapDirectoryOffset()).isEqualTo(0x70000);
     }
 
     @ParameterizedTest
@@ -165,6 +167,19 @@ class LayoutTest {
         for (int i = 0; i < entries; i++) {
             assertThat(Refcounts.get(block, order, i)).isEqualTo(model[i]);
         }
+    }
+
+    @Test
+    void bitmapEntries() throws Exception {
+        ByteBuffer directory = hex("""
+                0000000000050000 00000007 00000001 01 10 0005 00000008 0102030405060708 6669727374 000000
+                0000000000060000 00000008 00000000 01 10 0001 00000000 62 00000000000000
+                """);
+        assertThat(BitmapEntry.decode(directory, "x")).isEqualTo(new BitmapEntry(0x50000, 7, 0x1));
+        assertThat(BitmapEntry.decode(directory, "x")).isEqualTo(new BitmapEntry(0x60000, 8, 0));
+        assertThatThrownBy(() -> BitmapEntry.decode(directory, "x")).isInstanceOf(CorruptStoreException.class);
+        ByteBuffer cut = directory.clear().limit(32);
+        assertThatThrownBy(() -> BitmapEntry.decode(cut, "x")).isInstanceOf(CorruptStoreException.class);
     }
 
     @Test

@@ -3,6 +3,7 @@ package io.ucow.qcow2;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucow.store.CheckReport;
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Images;
@@ -254,6 +255,9 @@ class QemuImagesTest {
         Path expected = directory.resolve("expected.raw");
         Qemu.img("convert", "-f", "qcow2", "-O", "raw", image, expected);
         assertReads(image, Files.readAllBytes(expected));
+        CheckReport report = Images.check(image);
+        assertThat(report.corruptions()).isEmpty();
+        assertThat(report.leakedBytes()).isZero();
     }
 
     private void assertReads(Path content, byte[] expected) throws IOException {
