@@ -89,7 +89,7 @@ class TextTest {
                         "image: /vm/a.cow",
                         "virtual size: 1 GiB (1073741824 bytes)",
                         "base: /b (512 bytes)",
-                        "base format: ucow",
+                        "base format: unknown",
                         "altered chunks: 1 of 32768 (0.1%)",
                         "zero chunks: 0 of 32768 (0%)",
                         "compression: lz4",
