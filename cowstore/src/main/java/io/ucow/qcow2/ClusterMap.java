@@ -145,8 +145,59 @@ final class ClusterMap implements AutoCloseable {
         return image.geometry().chunkCount();
     }
 
+    /** What is told where an L2 table is. */
+    interface TableVisitor {
+        void table(long offset) throws IOException;
+    }
+
+    /** Tells {@code visitor} of each L2 table, in the order of the disk. */
+    void forEachTable(TableVisitor visitor) throws IOException {
+        for (long table = 0; table < l1.length(); table++) {
+            if (L1Entry.offset(l1.get(table)) != 0) {
+                visitor.table(tableOffset(table));
+            }
+        }
+    }
+
+    /** Chunks from {@code chunk} to the end of its L2 table, {@code >= 1}. */
+    long chunksToTableEnd(long chunk) {
+        return (1L << tableShift) - (chunk & ((1L << tableShift) - 1));
+    }
+
+    /** What guards changes of the L2 table that has {@code chunk}, and of its L1 entry. */
+    ReentrantLock lockOf(long chunk) {
+        return lockOfLeaf(chunk >>> leafShift);
+    }
+
+    /** The L1 entry above {@code chunk}. */
+    long l1Entry(long chunk) {
+        return l1.get(chunk >>> tableShift);
+    }
+
+    /** Writes the L1 entry above {@code chunk}; the caller holds its lock. */
+    void writeL1(long chunk, long entry) throws IOException {
+        long table = chunk >>> tableShift;
+        ByteBuffer buffer = ByteBuffer.allocateDirect(L1Entry.BYTES).order(ByteOrder.BIG_ENDIAN);
+        buffer.putLong(0, entry);
+        file.write(buffer, image.header().l1TableOffset() + table * L1Entry.BYTES);
+        l1.set(table, entry);
+    }
+
+    /**
+     * Makes visible what was written to an L2 table: {@code count} chunks of it from {@code chunk} are at {@code entry},
+     * and on from there if that is a slot. The caller holds the lock.
+     */
+    void publish(long chunk, int count, long entry) {
+        if (entries.get(chunk >>> tableShift << tableShift) == 0) {
+            return; // not loaded: whoever asks next reads it
+        }
+        for (int i = 0; i < count; i++) {
+            entries.set(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+        }
+    }
+
     private void load(long leaf) throws IOException {
-        ReentrantLock lock = lockOf(leaf);
+        ReentrantLock lock = lockOfLeaf(leaf);
         boolean added = false;
         lock.lock();
         try {
@@ -166,7 +217,7 @@ final class ClusterMap implements AutoCloseable {
         }
     }
 
-    private ReentrantLock lockOf(long leaf) {
+    private ReentrantLock lockOfLeaf(long leaf) {
         return locks[(int) leaf & (LOCKS - 1)];
     }
 
@@ -184,7 +235,7 @@ final class ClusterMap implements AutoCloseable {
             loadedLock.unlock();
         }
         if (oldest >= 0) {
-            ReentrantLock lock = lockOf(oldest);
+            ReentrantLock lock = lockOfLeaf(oldest);
             lock.lock();
             try {
                 entries.forget(oldest << leafShift, 1L << leafShift);
@@ -296,7 +347,8 @@ final class ClusterMap implements AutoCloseable {
                         + " is impossible; see: qemu-img check");
     }
 
-    private long l2Place(long cluster) throws CorruptStoreException {
+    /** Where the L2 entry of a guest cluster whose table there is lies in the file. */
+    long l2Place(long cluster) throws CorruptStoreException {
         long index = cluster & (1L << l2Shift) - 1;
         return tableOffset(cluster >>> l2Shift) + index * (extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES);
     }

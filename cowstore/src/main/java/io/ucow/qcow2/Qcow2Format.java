@@ -19,7 +19,8 @@ import java.util.List;
 import java.util.UUID;
 
 /**
- * QEMU's format, versions 2 and 3, to be read: as a device, and as the base of other images.
+ * QEMU's format: versions 2 and 3 to be read, and version 3 to be written, with some exceptions that {@link
+ * Writer#requireWritable} names.
  *
  * <p>Threading: stateless.
  */
@@ -36,7 +37,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
 
     @Override
     public String description() {
-        return "QEMU's image format, read-only: versions 2 and 3, compressed clusters, extended L2, external data files";
+        return "QEMU's image format: versions 2 and 3, compressed clusters, snapshots, extended L2, external data files";
     }
 
     @Override
@@ -52,8 +53,15 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     @Override
     public void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes)
             throws IOException {
-        throw new UnsupportedFormatException(
-                file.name() + ": qcow2 images are read, not written; make one with: qemu-img create -f qcow2");
+        if (maxBytes != 0) {
+            throw new IllegalArgumentException(file.name() + ": a qcow2 image cannot be kept to a greatest size");
+        }
+        NewImage.write(file, geometry, origin);
+    }
+
+    @Override
+    public boolean keepsOrigin() {
+        return true;
     }
 
     @Override
@@ -66,15 +74,14 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         PositionalFile data = file;
         boolean done = false;
         try {
-            if (!context.readOnly()) {
-                throw new UnsupportedFormatException(image + ": is a qcow2 image, and these are read, not written;"
-                        + " open it with --read-only, or make it the base of a new image: ucow create --base " + image);
-            }
             Qcow2Image found = Qcow2Image.read(file, image);
+            if (!context.readOnly()) {
+                Writer.requireWritable(found);
+            }
             if (found.header().hasExternalData()) {
                 data = openData(found);
             }
-            ExceptionStore store = new Qcow2Store(file, data, found);
+            ExceptionStore store = new Qcow2Store(file, data, found, context);
             done = true;
             return store;
         } finally {

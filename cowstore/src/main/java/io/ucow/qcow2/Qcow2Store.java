@@ -6,6 +6,7 @@ import io.ucow.store.ExceptionStore;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.OriginReference;
+import io.ucow.store.StoreContext;
 import io.ucow.store.Zeros;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.sys.Errno;
@@ -25,9 +26,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * An image opened to be read.
+ * An open image.
  *
- * <p>Threading: as {@link ExceptionStore}; reads take no lock.
+ * <p>Threading: as {@link ExceptionStore}; reads, and writes in place, take no lock.
  */
 final class Qcow2Store implements ExceptionStore {
     private static final Logger LOG = LoggerFactory.getLogger(Qcow2Store.class);
@@ -42,6 +43,9 @@ final class Qcow2Store implements ExceptionStore {
     private final int subclusterShift;
     private final ClusterMap map;
     private final Decompressors decompressors;
+    /** Null when it is opened to be read. */
+    private final Writer writer;
+
     private final LongAdder damagedReads = new LongAdder();
     private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -50,15 +54,21 @@ final class Qcow2Store implements ExceptionStore {
      *
      * @param data {@code file}, or the external data file
      */
-    Qcow2Store(PositionalFile file, PositionalFile data, Qcow2Image image) throws IOException {
+    Qcow2Store(PositionalFile file, PositionalFile data, Qcow2Image image, StoreContext context) throws IOException {
         this.file = file;
         this.data = data;
         this.image = image;
         this.geometry = image.geometry();
         this.chunkShift = geometry.chunkShift();
         this.subclusterShift = image.subclusterShift();
-        this.map = new ClusterMap(file, image, image.header().l1TableOffset(), true);
+        this.map = new ClusterMap(file, image, image.header().l1TableOffset(), context.readOnly());
         this.decompressors = new Decompressors(file, image.header());
+        try {
+            this.writer = context.readOnly() ? null : new Writer(file, image, map, context);
+        } catch (IOException | RuntimeException e) {
+            map.close();
+            throw e;
+        }
     }
 
     @Override
@@ -68,7 +78,7 @@ final class Qcow2Store implements ExceptionStore {
 
     @Override
     public boolean isReadOnly() {
-        return true;
+        return writer == null;
     }
 
     @Override
@@ -96,6 +106,10 @@ final class Qcow2Store implements ExceptionStore {
     public void readPacked(long chunk, long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
         long l2 = map.readL2(chunk >>> subclusterShift);
         int offset = (int) (chunk & (1 << subclusterShift) - 1) << chunkShift | offsetInChunk;
+        if (!L2Entry.isCompressed(l2)) {
+            readShared(l2, offset, dst);
+            return;
+        }
         try {
             decompressors.read(l2, offset, dst);
         } catch (IOException e) {
@@ -104,51 +118,67 @@ final class Qcow2Store implements ExceptionStore {
         }
     }
 
+    /** A cluster that a snapshot has as well; or that has been replaced, or zeroed, since it was looked up. */
+    private void readShared(long l2, int offset, ByteBuffer dst) throws IOException {
+        if (L2Entry.isZero(l2) || L2Entry.offset(l2) == 0) {
+            Zeros.fill(dst);
+        } else {
+            readAt(L2Entry.offset(l2) + offset, dst);
+        }
+    }
+
     @Override
     public void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException {
-        throw readOnly();
+        writer().write((RemapEntry.slotOf(entry) << chunkShift) + offsetInChunk, src);
     }
 
     @Override
     public void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException {
-        throw readOnly();
+        writer().zero((RemapEntry.slotOf(entry) << chunkShift) + offsetInChunk, lengthBytes);
     }
 
     @Override
     public long allocate(long chunk, int count) throws IOException {
-        throw readOnly();
+        return writer().allocate(count);
     }
 
     @Override
     public void release(long entry, int count) {
-        throw new IllegalStateException("nothing is allocated in a read-only image");
+        writer.release(RemapEntry.slotOf(entry), count);
     }
 
     @Override
     public void commit(long chunk, int count, long entry) throws IOException {
-        throw readOnly();
+        writer().commit(chunk, count, entry);
     }
 
-    private static NativeException readOnly() {
-        return new NativeException("write", Errno.EROFS);
+    private Writer writer() throws NativeException {
+        if (writer == null) {
+            throw new NativeException("write", Errno.EROFS);
+        }
+        return writer;
     }
 
     @Override
     public int maxCommit() {
-        return 1;
+        return Writer.MAX_COMMIT;
     }
 
     @Override
-    public void flush() {}
+    public void flush() throws IOException {
+        if (writer != null) {
+            writer.flush();
+        }
+    }
 
     @Override
-    public boolean reclaim() {
-        return false;
+    public boolean reclaim() throws IOException {
+        return writer != null && writer.reclaim();
     }
 
     @Override
     public long reclaimed() {
-        return 0;
+        return writer == null ? 0 : writer.reclaimed();
     }
 
     @Override
@@ -182,7 +212,7 @@ final class Qcow2Store implements ExceptionStore {
                 counts.zero(),
                 allocatedBytes(),
                 0,
-                !header.isDirty() && !header.isCorrupt(),
+                writer == null && !header.isDirty() && !header.isCorrupt(),
                 details());
     }
 
@@ -228,7 +258,19 @@ final class Qcow2Store implements ExceptionStore {
 
     @Override
     public DeviceStats stats() {
-        return new DeviceStats(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, damagedReads.sum());
+        ClusterMap.Counts counts = counts();
+        long altered = counts.altered() << chunkShift;
+        return new DeviceStats(
+                0, 0, 0, counts.altered(), counts.zero(), 0, 0, 0, 0, 0, altered, altered, damagedReads.sum());
+    }
+
+    private ClusterMap.Counts counts() {
+        try {
+            return map.count();
+        } catch (IOException e) {
+            LOG.warn("map cannot be read image={}", image.image(), e);
+            return new ClusterMap.Counts(0, 0);
+        }
     }
 
     @Override
@@ -242,7 +284,11 @@ final class Qcow2Store implements ExceptionStore {
             try (file;
                     data;
                     map;
-                    decompressors) {}
+                    decompressors) {
+                if (writer != null) {
+                    writer.close();
+                }
+            }
         }
     }
 }

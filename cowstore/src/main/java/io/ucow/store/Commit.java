@@ -97,6 +97,7 @@ final class Commit implements Closeable {
         Images.LockedImage locked = Images.LockedImage.open(image, false);
         NativeFile base = null;
         try {
+            Images.requireOtherOrigins(locked.plugin(), image);
             OriginReference recorded = locked.plugin().origin(locked.file(), image);
             if (recorded == null) {
                 throw new UnsupportedFormatException(image + ": has no base that it could be committed to");

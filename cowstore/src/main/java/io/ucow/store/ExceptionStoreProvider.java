@@ -77,6 +77,11 @@ public interface ExceptionStoreProvider {
      */
     OriginReference origin(PositionalFile file, Path image) throws IOException;
 
+    /** True if images of this format keep the base that they were created on: {@link #setOrigin} refuses. */
+    default boolean keepsOrigin() {
+        return false;
+    }
+
     /**
      * Records another base, in one step that power loss leaves done or not done; the caller has locked {@code file}
      * exclusively and keeps it.

@@ -140,6 +140,14 @@ public final class Images {
         }
     }
 
+    /** @throws UnsupportedFormatException if images of this format keep their base; before anything is copied for another */
+    static void requireOtherOrigins(ExceptionStoreProvider plugin, Path image) throws UnsupportedFormatException {
+        if (plugin.keepsOrigin()) {
+            throw new UnsupportedFormatException(
+                    image + ": an image of format '" + plugin.name() + "' keeps its base as it is");
+        }
+    }
+
     /** @throws UnsupportedFormatException if a commit of {@code image} was not finished */
     static void requireNoCommit(OriginReference recorded, Path image) throws UnsupportedFormatException {
         if (recorded != null && recorded.isChanging()) {

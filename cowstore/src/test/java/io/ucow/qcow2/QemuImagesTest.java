@@ -28,6 +28,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Whatever qemu-img makes is read as {@code qemu-img convert -O raw} reads it. */
@@ -173,12 +174,33 @@ class QemuImagesTest {
         assertThatThrownBy(() -> Images.open(top, false)).isInstanceOf(OriginChangedException.class);
     }
 
-    @Test
-    void isNotOpenedForWriting() throws Exception {
-        Qemu.img("create", "-f", "qcow2", image, SIZE);
+    @ParameterizedTest
+    @CsvSource({
+        "'compat=0.10', 'version 2'",
+        "'extended_l2=on', 'extended L2'",
+        "'data_file=x.data', 'external data file'",
+    })
+    void whatIsNotWrittenIsRefused(String options, String message) throws Exception {
+        Qemu.img("create", "-f", "qcow2", "-o", options.replace("x.data", directory + "/x.data"), image, SIZE);
+        byte[] before = Files.readAllBytes(image);
         assertThatThrownBy(() -> Images.open(image, false))
                 .isInstanceOf(UnsupportedFormatException.class)
+                .hasMessageContaining(message)
                 .hasMessageContaining("--read-only");
+        assertThat(Files.readAllBytes(image)).isEqualTo(before);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, marked corrupt", "0, refcounts for later"})
+    void corruptAndDirtyImagesAreRead(int bit, String message) throws Exception {
+        Qemu.img("convert", "-O", "qcow2", raw, image);
+        byte[] bytes = Files.readAllBytes(image);
+        bytes[Header.INCOMPATIBLE_AT + 7] |= (byte) (1 << bit);
+        Files.write(image, bytes);
+        assertReads(image, Files.readAllBytes(raw));
+        assertThatThrownBy(() -> Images.open(image, false))
+                .isInstanceOf(UnsupportedFormatException.class)
+                .hasMessageContaining(message);
     }
 
     @Test

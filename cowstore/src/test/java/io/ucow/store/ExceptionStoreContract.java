@@ -533,7 +533,8 @@ public abstract class ExceptionStoreContract {
         return TestDevices.direct(letters(letter, length), 0, length);
     }
 
-    private static OriginReference reference() {
+    /** What stores are created on; of it all is recorded. */
+    protected OriginReference reference() {
         return new OriginReference("base.img", 123_456, 77, 88, "c0".repeat(32), true);
     }
 

@@ -70,7 +70,7 @@ class CliErrorsIT {
         mistake(EXISTS, "other.cow: exists already", "snapshot", "vm.cow", "--as", "other.cow");
         mistake(CORRUPT, "damaged.cow", "info", "damaged.cow");
         mistake(CORRUPT, "torn.delta at 0x", "import", "torn.delta", "x.cow");
-        mistake(UNSUPPORTED, "qcow2 images are read, not", "create", "--format", "qcow2", "--base", "base", "x.qcow2");
+        mistake(UNSUPPORTED, "no plug-in for format 'vmdk'", "create", "--format", "vmdk", "--base", "base", "x.cow");
         mistake(UNSUPPORTED, "standard input: is not a stream", "import", "-", "x.cow");
         mistakeOfKind("dir", "commit", "dir");
         mistakeOfKind("dir", "flatten", "dir", "x.img");
@@ -86,7 +86,7 @@ class CliErrorsIT {
         mistake(WRONG_KIND, "not empty", "mount", "vm.cow", "sub");
         mistake(WRONG_KIND, "not a directory", "mount", "vm.cow", "base");
         mistake(UNSUPPORTED, "base: is not an image", "mount", "base", "dir");
-        mistake(UNSUPPORTED, "image.qcow2: is a qcow2 image", "mount", "image.qcow2", "dir");
+        mistake(UNSUPPORTED, "image.qcow2: is encrypted (AES)", "mount", "image.qcow2", "dir");
         mistake(UNSUPPORTED, "empty: is not an image", "mount", "empty", "dir");
         mistake(CORRUPT, "damaged.cow", "mount", "damaged.cow", "dir");
         mistakeOfKind("dir", "mount", "dir", "mnt");
@@ -173,6 +173,11 @@ class CliErrorsIT {
         home.ucow("create", "--size", "1M", "alone.cow").succeed();
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", home.path("image.qcow2"), "1M")
                 .succeed();
+        try (RandomAccessFile encrypted =
+                new RandomAccessFile(home.path("image.qcow2").toFile(), "rw")) {
+            encrypted.seek(32); // crypt_method
+            encrypted.writeInt(1);
+        }
         try (RandomAccessFile damaged =
                 new RandomAccessFile(home.path("damaged.cow").toFile(), "rw")) {
             // Both superblocks, each in a sector or so of its own, behind their magic numbers.

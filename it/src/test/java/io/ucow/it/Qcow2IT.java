@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -11,6 +15,8 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 /** QEMU's images through the command, judged by QEMU's own tools. */
 class Qcow2IT {
     private static final int IN_USE = 12;
+    private static final int LEAKS = 3;
+    private static final int ROUNDS = 3;
     private static final int UNSUPPORTED = 17;
 
     @RegisterExtension
@@ -52,19 +58,83 @@ class Qcow2IT {
     }
 
     @Test
-    void whatWouldWriteRefuses() throws Exception {
+    void fileSystemIsTheSameToQemu() throws Exception {
+        Requirements.tools("mount", "umount", "mkfs.ext4", "e2fsck");
+        Requirements.fileSystem("ext4");
+        Path base = home.sparseFile("base", 96 << 20);
+        Tool.of("mkfs.ext4", "-q", base).succeed();
         Path image = home.path("vm.qcow2");
-        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", image, "8M").succeed();
+        home.ucow("create", "--format", "qcow2", "--chunk", "64K", "--base", base, image)
+                .succeed();
+        Path device = home.attach(image);
+        byte[] bytes = new byte[20 << 20];
+        new Random(1).nextBytes(bytes);
+        try (TempMount mount = TempMount.of(device)) {
+            Files.write(mount.root().resolve("data"), bytes);
+        }
+        home.ucow("snapshot", image).succeed();
+        try (TempMount mount = TempMount.of(device)) {
+            assertThat(Files.readAllBytes(mount.root().resolve("data"))).isEqualTo(bytes);
+            Files.delete(mount.root().resolve("data"));
+        }
+        home.detach(device);
+
+        assertThat(Tool.of("qemu-img", "info", "--backing-chain", image)
+                        .succeed()
+                        .stdout())
+                .contains("backing file: vm.1.qcow2", "backing file: base", "backing file format: raw");
+        for (String name : List.of("vm.qcow2", "vm.1.qcow2")) {
+            Path raw = home.path(name + ".raw");
+            Tool.of("qemu-img", "check", home.path(name)).succeed();
+            Tool.of("qemu-img", "convert", "-O", "raw", home.path(name), raw).succeed();
+            Tool.of("e2fsck", "-f", "-n", raw).succeed();
+        }
+    }
+
+    @Test
+    void killedDaemonLosesNothing() throws Exception {
+        Path base = home.randomFile("base", 16, 1);
+        Path image = home.path("vm.qcow2");
+        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, image)
+                .succeed();
+        StampedBlocks blocks = new StampedBlocks(base, Files.size(base));
+        Path dir = Files.createDirectory(home.path("mnt"));
+        Random random = new Random(2);
+        for (int round = 0; round < ROUNDS; round++) {
+            MountedImage mounted = home.mountAt(dir, image);
+            home.awaitKeepers();
+            blocks.verify(mounted.file());
+            CountDownLatch acknowledgements = new CountDownLatch(300 + random.nextInt(500));
+            Random own = new Random(random.nextLong());
+            Thread writer = new Thread(() -> blocks.change(mounted.file(), 0, 1, own, acknowledgements));
+            writer.start();
+            assertThat(acknowledgements.await(60, TimeUnit.SECONDS)).isTrue();
+            mounted.kill();
+            writer.join(60_000);
+            assertThat(writer.isAlive()).isFalse();
+            assertThat(Tool.of("qemu-img", "check", image).run().status()).isIn(0, LEAKS);
+        }
+        MountedImage last = home.mountAt(dir, image);
+        blocks.verify(last.file());
+        last.unmount();
+        Tool.of("qemu-img", "check", "-r", "leaks", image).succeed();
+    }
+
+    @Test
+    void whatCannotBeDoneIsRefusedAndChangesNothing() throws Exception {
+        Path base = home.randomFile("base", 1, 1);
+        Path image = home.path("vm.qcow2");
+        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, image)
+                .succeed();
         byte[] before = Files.readAllBytes(image);
-        home.ucow("attach", image).exit(UNSUPPORTED);
-        home.ucow("snapshot", image).exit(UNSUPPORTED);
         home.ucow("resize", image, "16M").exit(UNSUPPORTED);
         home.ucow("compact", image).exit(UNSUPPORTED);
         home.ucow("rebase", "--no-base", image).exit(UNSUPPORTED);
         home.ucow("rebase", "--no-base", "--unsafe", image).exit(UNSUPPORTED);
         home.ucow("commit", image).exit(UNSUPPORTED);
-        home.ucow("attach", "--read-only", image, "--cache", "none").succeed();
+        Path device = home.attach("--read-only", image);
         home.ucow("snapshot", image).exit(IN_USE);
+        home.detach(device);
         assertThat(Files.readAllBytes(image)).isEqualTo(before);
     }
 }

@@ -1,0 +1,467 @@
+package io.ucow.qcow2;
+
+import io.ucow.store.CorruptStoreException;
+import io.ucow.store.StoreFullException;
+import io.ucow.store.UnsupportedFormatException;
+import io.ucow.store.remap.SlotRun;
+import io.ucow.sys.Errno;
+import io.ucow.sys.NativeException;
+import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SparseLongs;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Which clusters of a file are free, and the reference counts that say so. Clusters are taken in batches ahead of use:
+ * their counts are raised to 1 and made durable, then they are handed out. So a kill or power loss at any moment
+ * leaves clusters that are counted and not used, never the reverse. What is left of a batch is given back at close.
+ *
+ * <p>Clusters go by number: file offset divided by cluster size.
+ *
+ * <p>Threading: any number of threads. One lock, held for a few instructions, and for a sync once per batch.
+ */
+final class HostClusters implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(HostClusters.class);
+
+    /** 4 PiB of 64 KiB clusters. */
+    private static final long MAX_CLUSTERS = 1L << 36;
+
+    private static final int MIN_BATCH = 64, MAX_BATCH = 1024;
+    private static final int BATCH_BYTES = 8 << 20;
+    private static final long SECTOR_MASK = ~511L;
+    private static final int MAX_TABLE_BYTES = 8 << 20;
+
+    private record Run(long first, long count) {}
+
+    private final PositionalFile file;
+    private final Qcow2Image image;
+    private final int clusterBits;
+    private final int order;
+    private final int blockShift;
+    private final int batch;
+    /** How many the file had at open. */
+    private final long fileClusters;
+    /** A bit for each cluster that is known to hold no guest's data. */
+    private final SparseLongs metadata;
+
+    private final ReentrantLock lock = new ReentrantLock();
+    /** Where the refcount blocks are; 0 for none. Guarded by lock, as all that follows. */
+    private long[] table;
+
+    private long tableOffset;
+    private final ByteBuffer block;
+    /** Number of the block in {@link #block}; -1 for none. */
+    private long loaded = -1;
+    /** No cluster below this one is free. */
+    private long hint;
+
+    /** Clusters that are counted and used by nobody: those given back first, then the batch in ascending order. */
+    private final ArrayDeque<Run> reserved = new ArrayDeque<>();
+
+    private long reservedClusters;
+
+    /** @throws CorruptStoreException if the refcount table is impossible */
+    HostClusters(PositionalFile file, Qcow2Image image, ClusterMap map) throws IOException {
+        this.file = file;
+        this.image = image;
+        Header header = image.header();
+        this.clusterBits = header.clusterBits();
+        this.order = header.refcountOrder();
+        this.blockShift = Refcounts.blockShift(clusterBits, order);
+        this.batch = Math.max(MIN_BATCH, Math.min(MAX_BATCH, BATCH_BYTES >>> clusterBits));
+        this.block = ByteBuffer.allocateDirect(header.clusterSize()).order(ByteOrder.BIG_ENDIAN);
+        this.tableOffset = header.refcountTableOffset();
+        this.fileClusters = (file.size() + header.clusterSize() - 1) >>> clusterBits;
+        if (fileClusters > MAX_CLUSTERS) {
+            throw new UnsupportedFormatException(
+                    image.image() + ": its file has more than 2^36 clusters, which are too many to write to");
+        }
+        this.metadata = new SparseLongs(MAX_CLUSTERS >>> 6);
+        try {
+            readTable(header);
+            mark(0, 1, "header");
+            mark(header.l1TableOffset(), (long) header.l1Size() * L1Entry.BYTES, "L1 table");
+            if (header.nbSnapshots() > 0) {
+                mark(header.snapshotsOffset(), 1, "snapshot table");
+                for (SnapshotEntry snapshot : image.snapshots(file)) {
+                    long bytes = Integer.toUnsignedLong(snapshot.l1Size()) * L1Entry.BYTES;
+                    mark(snapshot.l1TableOffset(), bytes, "L1 table of snapshot " + snapshot.id());
+                }
+            }
+            map.forEachTable(offset -> mark(offset, 1, "L2 table"));
+        } catch (IOException | RuntimeException e) {
+            metadata.close();
+            throw e;
+        }
+    }
+
+    private void readTable(Header header) throws IOException {
+        int bytes = header.refcountTableClusters() << clusterBits;
+        mark(tableOffset, bytes, "refcount table");
+        ByteBuffer buffer = Qcow2Image.readAt(file, tableOffset, bytes);
+        table = new long[bytes / Long.BYTES];
+        for (int i = 0; i < table.length; i++) {
+            table[i] = buffer.getLong(i * Long.BYTES) & SECTOR_MASK;
+            if (table[i] != 0) {
+                mark(table[i], 1, "refcount block " + i);
+            }
+        }
+    }
+
+    /** Notes that these bytes hold metadata. */
+    private void mark(long offset, long bytes, String what) throws CorruptStoreException {
+        long last = (offset + Math.max(bytes, 1) - 1) >>> clusterBits;
+        if (offset < 0 || (offset & (image.header().clusterSize() - 1)) != 0 || last >= fileClusters) {
+            throw Qcow2Image.corrupt(
+                    image.image(),
+                    offset,
+                    "the " + what + " is not on a cluster boundary within the file; see: qemu-img" + " check");
+        }
+        for (long cluster = offset >>> clusterBits; cluster <= last; cluster++) {
+            if (!noteMetadata(cluster)) {
+                throw Qcow2Image.corrupt(
+                        image.image(), offset, "the " + what + " is where other metadata is; see: qemu-img check");
+            }
+        }
+    }
+
+    /** Notes that a cluster holds metadata. @return false if that was known */
+    boolean noteMetadata(long cluster) {
+        return (metadata.getAndBitwiseOr(cluster >>> 6, 1L << cluster) & (1L << cluster)) == 0;
+    }
+
+    /**
+     * Refuses to have a guest's data written over what is known to be metadata: an L2 entry pointed there.
+     *
+     * @throws CorruptStoreException if so; the image is marked corrupt then
+     */
+    void requireData(long offset, long bytes) throws IOException {
+        long last = (offset + bytes - 1) >>> clusterBits;
+        for (long cluster = offset >>> clusterBits; cluster <= last; cluster++) {
+            if (cluster >= MAX_CLUSTERS || (metadata.get(cluster >>> 6) & (1L << cluster)) != 0) {
+                markCorrupt();
+                throw Qcow2Image.corrupt(
+                        image.image(),
+                        cluster << clusterBits,
+                        "a guest's cluster is where metadata is;"
+                                + " the image is marked corrupt, and can only be read; see: qemu-img check");
+            }
+        }
+    }
+
+    /**
+     * Takes adjacent free clusters, durably counted.
+     *
+     * @param wanted {@code >= 1}
+     * @return a {@link SlotRun} of 1..wanted clusters
+     * @throws StoreFullException if the file can have no more
+     */
+    long allocate(int wanted) throws IOException {
+        lock.lock();
+        try {
+            if (reserved.isEmpty()) {
+                refill();
+            }
+            Run run = reserved.removeFirst();
+            int n = (int) Math.min(wanted, run.count());
+            if (n < run.count()) {
+                reserved.addFirst(new Run(run.first() + n, run.count() - n));
+            }
+            reservedClusters -= n;
+            return SlotRun.of(run.first(), n);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Takes back clusters that were allocated and that nothing durable refers to: they serve next. */
+    void giveBack(long first, long count) {
+        lock.lock();
+        try {
+            reserved.addFirst(new Run(first, count));
+            reservedClusters += count;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void refill() throws IOException {
+        ArrayDeque<Run> found = new ArrayDeque<>();
+        long got = 0;
+        long cluster = hint;
+        while (got < batch) {
+            load(cluster >>> blockShift);
+            long end = ((cluster >>> blockShift) + 1) << blockShift;
+            int from = -1;
+            int to = 0;
+            for (; cluster < end && got < batch; cluster++) {
+                int index = index(cluster);
+                if (Refcounts.get(block, order, index) == 0) {
+                    requireNoMetadata(cluster);
+                    Refcounts.put(block, order, index, 1);
+                    from = from < 0 ? index : from;
+                    to = index + 1;
+                    append(found, cluster);
+                    got++;
+                }
+            }
+            if (from >= 0) {
+                writeBlock(from, to);
+            }
+        }
+        file.sync();
+        hint = cluster;
+        reserved.addAll(found);
+        reservedClusters += got;
+    }
+
+    private static void append(ArrayDeque<Run> runs, long cluster) {
+        Run last = runs.peekLast();
+        if (last != null && last.first() + last.count() == cluster) {
+            runs.removeLast();
+            runs.addLast(new Run(last.first(), last.count() + 1));
+        } else {
+            runs.addLast(new Run(cluster, 1));
+        }
+    }
+
+    private int index(long cluster) {
+        return (int) (cluster & ((1L << blockShift) - 1));
+    }
+
+    /** What is free by its count and yet in use would be overwritten. */
+    private void requireNoMetadata(long cluster) throws IOException {
+        if (cluster >= MAX_CLUSTERS) {
+            throw new StoreFullException(image.image() + ": has 2^36 clusters, and can have no more");
+        }
+        if ((metadata.get(cluster >>> 6) & (1L << cluster)) != 0) {
+            loaded = -1;
+            markCorrupt();
+            throw Qcow2Image.corrupt(
+                    image.image(),
+                    cluster << clusterBits,
+                    "this cluster of metadata counts as free;"
+                            + " the image is marked corrupt, and can only be read; see: qemu-img check -r all");
+        }
+    }
+
+    private void markCorrupt() throws IOException {
+        ByteBuffer features = Qcow2Image.readAt(file, Header.INCOMPATIBLE_AT, Long.BYTES);
+        features.putLong(0, features.getLong(0) | Header.CORRUPT);
+        file.write(features, Header.INCOMPATIBLE_AT);
+        file.sync();
+    }
+
+    /** Has {@link #block} hold block {@code number}, which is made if there is none. */
+    private void load(long number) throws IOException {
+        if (number == loaded) {
+            return;
+        }
+        loaded = -1;
+        if (number >= table.length) {
+            growTable(number);
+        }
+        if (table[(int) number] == 0) {
+            createBlock((int) number);
+        } else {
+            block.clear();
+            file.read(block, table[(int) number]);
+            while (block.hasRemaining()) {
+                block.put((byte) 0);
+            }
+        }
+        loaded = number;
+    }
+
+    private void writeBlock(int from, int to) throws IOException {
+        int first = from << order >>> 3;
+        int end = ((to << order) + 7) >>> 3;
+        try {
+            file.write(block.duplicate().limit(end).position(first), table[(int) loaded] + first);
+        } catch (IOException e) {
+            loaded = -1;
+            throw e;
+        }
+    }
+
+    /** The first of the clusters that a new block counts holds the block. */
+    private void createBlock(int number) throws IOException {
+        long cluster = (long) number << blockShift;
+        requireNoMetadata(cluster);
+        clearBlock();
+        Refcounts.put(block, order, 0, 1);
+        file.write(block.clear(), cluster << clusterBits);
+        // Power loss must not leave a block that is something else's bytes.
+        file.sync();
+        writeTableEntry(number, cluster << clusterBits);
+        noteMetadata(cluster);
+    }
+
+    private void clearBlock() {
+        block.clear();
+        while (block.hasRemaining()) {
+            block.put((byte) 0);
+        }
+        block.clear();
+    }
+
+    private void writeTableEntry(int number, long offset) throws IOException {
+        ByteBuffer entry = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.BIG_ENDIAN);
+        entry.putLong(0, offset);
+        file.write(entry, tableOffset + (long) number * Long.BYTES);
+        table[number] = offset;
+    }
+
+    /** Writes a larger table, and the blocks that count it, where what it is to cover begins; then switches over. */
+    private void growTable(long number) throws IOException {
+        long perBlock = 1L << blockShift;
+        long oldClusters = ((long) table.length * Long.BYTES) >>> clusterBits;
+        long clusters = Math.max(1, 2 * oldClusters);
+        long blocks = blocksFor(clusters, perBlock);
+        while ((clusters << clusterBits) / Long.BYTES < number + blocks) {
+            clusters *= 2;
+            blocks = blocksFor(clusters, perBlock);
+        }
+        if (clusters << clusterBits > MAX_TABLE_BYTES) {
+            throw new StoreFullException(
+                    image.image() + ": has as many clusters as its refcount table can count; use larger clusters",
+                    new NativeException("refcount table", Errno.ENOSPC));
+        }
+        long first = number << blockShift;
+        long[] grown = Arrays.copyOf(table, (int) ((clusters << clusterBits) / Long.BYTES));
+        for (int i = 0; i < blocks; i++) {
+            clearBlock();
+            long counted = Math.min(perBlock, blocks + clusters - i * perBlock);
+            for (int k = 0; k < counted; k++) {
+                Refcounts.put(block, order, k, 1);
+            }
+            file.write(block.clear(), (first + i) << clusterBits);
+            grown[(int) number + i] = (first + i) << clusterBits;
+        }
+        ByteBuffer bytes = ByteBuffer.allocateDirect(grown.length * Long.BYTES).order(ByteOrder.BIG_ENDIAN);
+        bytes.asLongBuffer().put(grown);
+        long offset = (first + blocks) << clusterBits;
+        file.write(bytes, offset);
+        file.sync();
+        writeTablePlace(offset, (int) clusters);
+        long oldOffset = tableOffset;
+        table = grown;
+        tableOffset = offset;
+        for (long i = 0; i < blocks + clusters; i++) {
+            noteMetadata(first + i);
+        }
+        LOG.debug("refcount table has grown image={} clusters={}", image.image(), clusters);
+        for (long i = 0; i < oldClusters; i++) {
+            forgetMetadata((oldOffset >>> clusterBits) + i);
+            release((oldOffset >>> clusterBits) + i);
+        }
+    }
+
+    private void forgetMetadata(long cluster) {
+        metadata.getAndBitwiseAnd(cluster >>> 6, ~(1L << cluster));
+    }
+
+    private static long blocksFor(long clusters, long perBlock) {
+        return (clusters + perBlock - 2) / (perBlock - 1);
+    }
+
+    private void writeTablePlace(long offset, int clusters) throws IOException {
+        ByteBuffer fields = ByteBuffer.allocateDirect(12).order(ByteOrder.BIG_ENDIAN);
+        fields.putLong(0, offset).putInt(8, clusters);
+        file.write(fields, Header.REFCOUNT_TABLE_OFFSET_AT);
+        file.sync();
+    }
+
+    /**
+     * Drops one reference to a cluster that nothing durable makes any more, and that no reader is at; the last one frees
+     * it, and its storage goes back to the file system.
+     *
+     * @return true if it is free now
+     */
+    boolean drop(long cluster) throws IOException {
+        lock.lock();
+        try {
+            load(cluster >>> blockShift);
+            long count = Refcounts.get(block, order, index(cluster));
+            if (count == 0) {
+                markCorrupt();
+                throw Qcow2Image.corrupt(
+                        image.image(),
+                        cluster << clusterBits,
+                        "this cluster was in use, and counts as"
+                                + " free; the image is marked corrupt; see: qemu-img check -r all");
+            }
+            if (count != 1) {
+                put(cluster, count - 1);
+                return false;
+            }
+        } finally {
+            lock.unlock();
+        }
+        forgetMetadata(cluster);
+        // Counted still, so nobody gets it before the hole is there.
+        punch(cluster, 1);
+        lock.lock();
+        try {
+            if (reservedClusters < batch) {
+                reserved.addFirst(new Run(cluster, 1));
+                reservedClusters++;
+            } else {
+                release(cluster);
+            }
+            return true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Gives the storage of clusters back that nobody uses; what they hold is zeros, or anything, afterwards. */
+    void punch(long first, long count) throws IOException {
+        try {
+            file.punchHole(first << clusterBits, count << clusterBits);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+        }
+    }
+
+    private void release(long cluster) throws IOException {
+        load(cluster >>> blockShift);
+        put(cluster, 0);
+        hint = Math.min(hint, cluster);
+    }
+
+    private void put(long cluster, long count) throws IOException {
+        int index = index(cluster);
+        Refcounts.put(block, order, index, count);
+        writeBlock(index, index + 1);
+    }
+
+    /** Lets go of the batch: what is left of it is free again. */
+    void releaseReserved() throws IOException {
+        lock.lock();
+        try {
+            while (!reserved.isEmpty()) {
+                Run run = reserved.removeFirst();
+                reservedClusters -= run.count();
+                for (long i = 0; i < run.count(); i++) {
+                    release(run.first() + i);
+                }
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void close() throws NativeException {
+        metadata.close();
+    }
+}
