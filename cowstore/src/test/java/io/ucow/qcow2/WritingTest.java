@@ -80,7 +80,9 @@ class WritingTest {
             for (int i = 0; i < blocks; i++) {
                 device.read((long) i * BLOCK, found.clear());
                 byte[] expected = last[i] == null ? new byte[BLOCK] : last[i];
-                assertThat(found.flip().mismatch(ByteBuffer.wrap(expected))).as("block %d", i).isEqualTo(-1);
+                assertThat(found.flip().mismatch(ByteBuffer.wrap(expected)))
+                        .as("block %d", i)
+                        .isEqualTo(-1);
             }
         }
     }
