@@ -153,8 +153,7 @@ class ChecksumsTest {
         flip(7 * CHUNK + 9);
         Found found = new Found();
         assertThat(device.scrub(0, found)).isEqualTo(new ScrubReport(SIZE, 0, 4 * BLOCK));
-        assertThat(found.ranges)
-                .containsExactly((long) CHUNK - BLOCK, 3L * BLOCK, 7L * CHUNK, (long) BLOCK);
+        assertThat(found.ranges).containsExactly((long) CHUNK - BLOCK, 3L * BLOCK, 7L * CHUNK, (long) BLOCK);
         assertThat(found.checked).isEqualTo(SIZE);
     }
 
@@ -268,8 +267,7 @@ class ChecksumsTest {
     void aFormatWithoutThemSaysSo() throws IOException {
         SparseFile plain = new SparseFile();
         format.create(plain, new Geometry(SIZE, SHIFT), null);
-        try (CowDevice other =
-                TestDevices.open(format, plain, TestDevices.origin(new byte[0]), TestDevices.BOOT)) {
+        try (CowDevice other = TestDevices.open(format, plain, TestDevices.origin(new byte[0]), TestDevices.BOOT)) {
             assertThatThrownBy(() -> other.scrub(0, new Found()))
                     .isInstanceOf(UnsupportedFormatException.class)
                     .hasMessageContaining("ucow create --checksums");

@@ -318,7 +318,14 @@ class LayoutTest {
     void overwriteRecordHasEveryFieldInItsPlace() {
         byte[] uuid = Superblock.bytes(SUPERBLOCK.uuid());
         JournalRecord.encode(
-                block, 0, JournalRecord.salted(uuid), JournalRecord.OVERWRITE, 0x1112131415161718L, 0x01020304, 1 << 28, 0);
+                block,
+                0,
+                JournalRecord.salted(uuid),
+                JournalRecord.OVERWRITE,
+                0x1112131415161718L,
+                0x01020304,
+                1 << 28,
+                0);
         assertBytes(0, "........ 03000000 1817161514131211 04030201 00000010 0000000000000000");
     }
 

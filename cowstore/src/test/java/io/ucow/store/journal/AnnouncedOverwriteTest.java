@@ -79,7 +79,9 @@ class AnnouncedOverwriteTest {
                 assertThat(System.nanoTime()).isLessThan(deadline);
                 Thread.onSpinWait();
             }
-            assertThat(device.stats().checkpoints()).as("checkpoints while the writer is held").isEqualTo(1);
+            assertThat(device.stats().checkpoints())
+                    .as("checkpoints while the writer is held")
+                    .isEqualTo(1);
             open.countDown();
             writer.get(30, TimeUnit.SECONDS);
             others.get(30, TimeUnit.SECONDS);
