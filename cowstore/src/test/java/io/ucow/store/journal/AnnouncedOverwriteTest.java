@@ -25,7 +25,6 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class AnnouncedOverwriteTest {
     private static final int SHIFT = 16;
-    private static final int CHUNK = 1 << SHIFT;
     private static final int CHUNKS = 60;
     private static final int BLOCK = 4096;
 
