@@ -58,7 +58,7 @@ class ChecksumsIT {
         assertThat(online.getLong("damagedBytes")).isZero();
         home.detach(device);
         assertThat(home.ucow("info", image).succeed().stdout()).contains("checksums: yes");
-        assertThat(home.ucow("scrub", image).succeed().stdout()).contains("16 MiB read, 0 of it had no checksum yet");
+        assertThat(home.ucow("scrub", image).succeed().stdout()).contains("16 MiB read, 0 B of it had no checksum yet");
 
         JsonObject extent = home.objectsOf("map", image).stream()
                 .filter(e -> e.getLong("start") <= 5 * MIB && 5 * MIB < e.getLong("start") + e.getLong("length"))
