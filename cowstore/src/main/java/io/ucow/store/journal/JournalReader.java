@@ -89,9 +89,9 @@ final class JournalReader {
         return type(seq) == JournalRecord.BARRIER;
     }
 
-    /** True for a record that says which regions of the file may have changed. */
+    /** True for a record that says which regions of the file may have changed; only a store with checksums has any. */
     boolean isOverwrite(long seq) {
-        return type(seq) == JournalRecord.OVERWRITE;
+        return superblock.checksums() && type(seq) == JournalRecord.OVERWRITE;
     }
 
     int type(long seq) {
@@ -115,9 +115,9 @@ final class JournalReader {
         return value(seq) >= 0 && value(seq) <= seq;
     }
 
-    /** True when an overwrite is of regions that a file can have, and of a store with checksums. */
+    /** True when an overwrite is of regions that a file can have. */
     boolean isPossibleOverwrite(long seq) {
-        return superblock.checksums() && count(seq) >= 1 && chunk(seq) + count(seq) <= JournalRecord.MAX_REGIONS;
+        return count(seq) >= 1 && chunk(seq) + count(seq) <= JournalRecord.MAX_REGIONS;
     }
 
     /** True when a record, of whatever type, is one that a device of so many chunks can have. */
