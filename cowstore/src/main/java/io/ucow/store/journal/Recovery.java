@@ -302,9 +302,10 @@ final class Recovery implements AutoCloseable {
         ByteBuffer page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
         long node = 0;
         long number = superblock.sumsRoot();
-        for (int level = SumTable.LEVELS - 1; level > 0 && number > 0; level--) {
+        for (int level = SumTable.LEVELS - 1; level > 0 && number != 0; level--) {
             page.clear();
-            if (file.read(page, number << MapPage.SHIFT) < MapPage.SIZE
+            if (!isInFile(number)
+                    || file.read(page, number << MapPage.SHIFT) < MapPage.SIZE
                     || MapPage.problem(page, 0, MapPage.SUM_MAGIC_VALUE, superblock.generation(), node, level, uuidHead)
                             != null) {
                 return end; // loading the tree meets it, too
@@ -320,11 +321,13 @@ final class Recovery implements AutoCloseable {
         return Math.max(end, Math.min(leafEnd, (2 * MAX_FILE_SLOTS) << geometry.chunkShift()));
     }
 
+    private boolean isInFile(long pageNumber) {
+        return pageNumber >= superblock.dataStart() >>> MapPage.SHIFT && pageNumber < fileSize >>> MapPage.SHIFT;
+    }
+
     private void loadNode(MapTree into, int level, long node, long number) throws IOException {
         long start = superblock.dataStart() >>> MapPage.SHIFT;
-        if (number < start
-                || number >= fileSize >>> MapPage.SHIFT
-                || !slots.isInRange(number >>> (geometry.chunkShift() - MapPage.SHIFT))) {
+        if (!isInFile(number) || !slots.isInRange(number >>> (geometry.chunkShift() - MapPage.SHIFT))) {
             problems.report(String.format(
                     "%s: %s node %d of level %d is at page %d, expected %d..%d",
                     name, whose(into), node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
