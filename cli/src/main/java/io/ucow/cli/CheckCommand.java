@@ -20,6 +20,7 @@ import picocli.CommandLine.Parameters;
  * <pre>
  *   {"image":"vm1.cow", "sound":true, "corruptions":["one line each", …], "leakedBytes":N, "checkedChunks":N}
  *   and with --repair: "repaired":true, "obstacle":"one line"|null, "metadataCopy":"vm1.cow.metadata-1"|null,
+ *   "checksumsDropped":true|false,
  *   "lost":[{"start":N, "length":N}, …]; what comes before is as it was found
  * </pre>
  */
@@ -70,10 +71,12 @@ final class CheckCommand implements Callable<Integer> {
 
     private int repair() throws IOException {
         RepairReport report = Images.repair(image);
+        boolean forgotChecksums =
+                report.metadataCopy().isPresent() && Images.info(image).checksums();
         if (output.isJson()) {
-            output.json(json(report));
+            output.json(json(report, forgotChecksums));
         } else {
-            output.text(text(report.found()) + text(report));
+            output.text(text(report.found()) + text(report, forgotChecksums));
         }
         return report.obstacle().isPresent() ? ExitCodes.CHECK_CORRUPT : ExitCodes.OK;
     }
@@ -87,7 +90,7 @@ final class CheckCommand implements Callable<Integer> {
                 .value("checkedChunks", report.checkedChunks());
     }
 
-    private JsonObject json(RepairReport report) {
+    private JsonObject json(RepairReport report, boolean forgotChecksums) {
         JsonArray lost = new JsonArray();
         report.lost()
                 .forEach(range -> lost.add(JsonObject.builder()
@@ -98,6 +101,7 @@ final class CheckCommand implements Callable<Integer> {
                 .value("repaired", report.obstacle().isEmpty())
                 .value("obstacle", report.obstacle().orElse(null))
                 .value("metadataCopy", report.metadataCopy().map(Path::toString).orElse(null))
+                .value("checksumsDropped", forgotChecksums)
                 .value("lost", lost)
                 .done();
     }
@@ -117,7 +121,7 @@ final class CheckCommand implements Callable<Integer> {
         return text.toString();
     }
 
-    private String text(RepairReport report) {
+    private String text(RepairReport report, boolean forgotChecksums) {
         if (report.obstacle().isPresent()) {
             return "Not repaired: " + report.obstacle().get() + "\n";
         }
@@ -126,6 +130,11 @@ final class CheckCommand implements Callable<Integer> {
                 .forEach(range -> text.append(String.format(
                         "LOST 0x%x + 0x%x: whatever was written there reads as the base again%n",
                         range.guestOffset(), range.lengthBytes())));
+        if (forgotChecksums) {
+            text.append("The checksums of its data were dropped; new ones are made by: ucow scrub ")
+                    .append(image)
+                    .append('\n');
+        }
         report.metadataCopy()
                 .ifPresent(copy -> text.append("Repaired. The metadata as it was is in ")
                         .append(copy)

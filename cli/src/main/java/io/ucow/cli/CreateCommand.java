@@ -72,6 +72,12 @@ final class CreateCommand implements Callable<Integer> {
                             + " use. none: do not. Default: ${DEFAULT-VALUE}.")
     private Compression compression;
 
+    @Option(
+            names = "--checksums",
+            description = "Note a checksum of every 4K that is written to the image, and compare it when they are read:"
+                    + " what the disk under it has changed is an I/O error then. See 'ucow scrub'.")
+    private boolean checksums;
+
     @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
     private Path image;
 
@@ -92,7 +98,8 @@ final class CreateCommand implements Callable<Integer> {
                 (int) chunk,
                 format,
                 maxSize == null ? OptionalLong.empty() : OptionalLong.of(maxSize),
-                compression));
+                compression,
+                checksums));
         return ExitCodes.OK;
     }
 }

@@ -60,7 +60,7 @@ public final class ExitCodes {
     public static final int NO_SPACE = 14;
     /** The base is not the one that the image was made on, or an image not the one that a stream is for. */
     public static final int BASE_CHANGED = 15;
-    /** The image's metadata, or a stream, is damaged. */
+    /** The image's metadata, or a stream, is damaged; {@code scrub}: what the image holds is. */
     public static final int CORRUPT = 16;
     /** Not an image, or one of an unknown format, version or feature. */
     public static final int UNSUPPORTED = 17;

@@ -54,6 +54,9 @@ final class FlattenCommand implements Callable<Integer> {
                             + " once. Not for raw. Default: none.")
     private Compression compression;
 
+    @Option(names = "--checksums", description = "Give the new image checksums, as for 'create'; not for raw.")
+    private boolean checksums;
+
     @Parameters(index = "0", paramLabel = "IMAGE", description = "The image.")
     private Path image;
 
@@ -69,6 +72,10 @@ final class FlattenCommand implements Callable<Integer> {
         if (raw && compression != null) {
             throw new ParameterException(
                     spec.commandLine(), "--compress is for -O ucow; a raw file cannot be compressed");
+        }
+        if (raw && checksums) {
+            throw new ParameterException(
+                    spec.commandLine(), "--checksums is for -O ucow; a raw file has no place for them");
         }
         if (chunk != null && chunk > Integer.MAX_VALUE) {
             throw new ParameterException(
@@ -88,6 +95,7 @@ final class FlattenCommand implements Callable<Integer> {
                         chunkBytes,
                         format,
                         compression == null ? Compression.NONE : compression,
+                        checksums,
                         Images.contentId(image),
                         progress);
             }

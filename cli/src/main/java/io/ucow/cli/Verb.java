@@ -34,6 +34,7 @@ enum Verb {
     COMMIT(CommitCommand.class),
     REBASE(RebaseCommand.class),
     COMPACT(CompactCommand.class),
+    SCRUB(ScrubCommand.class),
     RESTART(RestartCommand.class),
     PLUGINS(PluginsCommand.class);
 

@@ -173,6 +173,15 @@ class MistakesTest {
         mistake(CORRUPT, "damaged.cow", "compact ./damaged.cow");
         mistake(WRONG_KIND, "dir", "compact ./dir");
 
+        mistake(USAGE, "IMAGE", "scrub");
+        mistake(USAGE, "is not a size", "scrub --rate slow ./vm.cow");
+        mistake(USAGE, "would never end", "scrub --rate 0 ./vm.cow");
+        mistake(NOT_FOUND, "no such image", "scrub ./nowhere.cow");
+        mistake(UNSUPPORTED, "is not an image", "scrub ./base");
+        mistake(UNSUPPORTED, "ucow create --checksums", "scrub ./vm.cow");
+        mistake(CORRUPT, "damaged.cow", "scrub ./damaged.cow");
+        mistake(WRONG_KIND, "dir", "scrub ./dir");
+
         mistake(USAGE, "IMAGE|/dev/loopN", "detach");
         mistake(NOT_FOUND, "not attached by ucow", "detach ./vm.cow");
         mistake(NOT_FOUND, "not attached by ucow", "detach ./nowhere.cow");
@@ -207,6 +216,7 @@ class MistakesTest {
         mistake(USAGE, "OUT", "flatten ./vm.cow");
         mistake(USAGE, "'more'", "flatten ./vm.cow ./x.img more");
         mistake(USAGE, "a raw file has no chunks", "flatten --chunk 64K ./vm.cow ./x.img");
+        mistake(USAGE, "no place for them", "flatten --checksums ./vm.cow ./x.img");
         mistake(USAGE, "a raw file cannot be compressed", "flatten --compress lz4 ./vm.cow ./x.img");
         mistake(USAGE, "none, lz4", "flatten -O ucow --compress gzip ./vm.cow ./x.cow");
         mistake(USAGE, "power of two", "flatten -O ucow --chunk 48K ./vm.cow ./x.cow");

@@ -104,6 +104,8 @@ public final class CowDevice implements ImageDevice {
                 dst.limit(end);
                 guestOffset += n;
             }
+        } catch (DamagedBlockException e) {
+            throw e.onDevice(guestOffset);
         } finally {
             readers.exit(ticket);
             dst.limit(end);
@@ -196,25 +198,38 @@ public final class CowDevice implements ImageDevice {
      *     about to move
      */
     private int overwrite(long guestOffset, ByteBuffer src) throws IOException {
-        int ticket = readers.enter();
-        try {
-            long chunk = geometry.chunkOf(guestOffset);
-            long entry = store.lookupToWrite(chunk);
-            int within = geometry.offsetInChunk(guestOffset);
-            if (!holds(entry, within, Math.min(src.remaining(), geometry.chunkSize() - within))) {
-                return 0;
-            }
-            int n = runLength(chunk, entry, within, src.remaining(), true);
-            int end = src.limit();
-            src.limit(src.position() + n);
+        long chunk = geometry.chunkOf(guestOffset);
+        int within = geometry.offsetInChunk(guestOffset);
+        while (true) {
+            long entry;
+            int n;
+            int ticket = readers.enter();
             try {
-                store.write(entry, within, src);
+                entry = store.lookupToWrite(chunk);
+                if (!holds(entry, within, Math.min(src.remaining(), geometry.chunkSize() - within))) {
+                    return 0;
+                }
+                n = runLength(chunk, entry, within, src.remaining(), true);
+                if (store.isAnnounced(entry, within, n)) {
+                    writeInPlace(guestOffset, entry, within, src, n);
+                    return n;
+                }
             } finally {
-                src.limit(end);
+                readers.exit(ticket);
             }
-            return n;
+            store.announce(entry, within, n);
+        }
+    }
+
+    private void writeInPlace(long guestOffset, long entry, int within, ByteBuffer src, int n) throws IOException {
+        int end = src.limit();
+        src.limit(src.position() + n);
+        try {
+            store.write(entry, within, src);
+        } catch (DamagedBlockException e) {
+            throw e.onDevice(guestOffset);
         } finally {
-            readers.exit(ticket);
+            src.limit(end);
         }
     }
 
@@ -363,9 +378,30 @@ public final class CowDevice implements ImageDevice {
 
     private void fillMissing(long chunk, long entry, int within, ByteBuffer src, int n) throws IOException {
         int missing = RemapEntry.missing(entry);
-        writeBlocks(chunk, entry, missing, entry, within, src, n);
+        if ((blocks.touched(within, within + n) & ~missing) == 0) {
+            writeBlocks(chunk, entry, missing, entry, within, src, n);
+        } else {
+            writeHeldToo(chunk, entry, missing, within, src, n);
+        }
         // The blocks written become readable with this, no sooner.
         store.commit(chunk, 1, RemapEntry.withMissing(entry, missing & ~blocks.touched(within, within + n)));
+    }
+
+    /** As {@link #writeBlocks}, where that writes to blocks which the slot has as well. */
+    private void writeHeldToo(long chunk, long entry, int missing, int within, ByteBuffer src, int n)
+            throws IOException {
+        while (true) {
+            int ticket = readers.enter();
+            try {
+                if (store.isAnnounced(entry, within, n)) {
+                    writeBlocks(chunk, entry, missing, entry, within, src, n);
+                    return;
+                }
+            } finally {
+                readers.exit(ticket);
+            }
+            store.announce(entry, within, n);
+        }
     }
 
     private void fillSlot(long chunk, long old, int within, ByteBuffer src, int n) throws IOException {
@@ -528,18 +564,27 @@ public final class CowDevice implements ImageDevice {
         long chunk = geometry.chunkOf(guestOffset);
         int within = geometry.offsetInChunk(guestOffset);
         int n = (int) Math.min(wanted, geometry.chunkSize() - within);
-        int ticket = readers.enter();
-        try {
-            long entry = store.lookupToWrite(chunk);
-            if (readsAsZero(chunk, entry)) {
-                return n;
+        while (true) {
+            long entry;
+            int ticket = readers.enter();
+            try {
+                entry = store.lookupToWrite(chunk);
+                if (readsAsZero(chunk, entry)) {
+                    return n;
+                }
+                if (!holds(entry, within, n)) {
+                    break;
+                }
+                if (store.isAnnounced(entry, within, n)) {
+                    store.zero(entry, within, n);
+                    return n;
+                }
+            } catch (DamagedBlockException e) {
+                throw e.onDevice(guestOffset);
+            } finally {
+                readers.exit(ticket);
             }
-            if (holds(entry, within, n)) {
-                store.zero(entry, within, n);
-                return n;
-            }
-        } finally {
-            readers.exit(ticket);
+            store.announce(entry, within, n);
         }
         return alter(guestOffset, null, n);
     }
@@ -681,14 +726,49 @@ public final class CowDevice implements ImageDevice {
         return new Shadow(store, blocks);
     }
 
-    /** Gives the last chunk a slot if it is a part of one and packed: past the device's end only a slot can be written. */
-    void unpackTail() throws IOException {
+    /**
+     * Sees to it that what lies past the device's end can be written to, if the last chunk is a part of one: it gets a slot
+     * if it is packed, and no checksums of it are known any more. Nobody else uses the device.
+     */
+    void prepareTail() throws IOException {
         long last = geometry.chunkCount() - 1;
-        if (geometry.lengthOf(last) < geometry.chunkSize() && RemapEntry.isPacked(store.lookup(last))) {
+        if (geometry.lengthOf(last) == geometry.chunkSize()) {
+            return;
+        }
+        if (RemapEntry.isPacked(store.lookup(last))) {
             ByteBuffer bytes = ByteBuffer.allocateDirect(1);
             read(geometry.startOf(last), bytes);
             write(geometry.startOf(last), bytes.flip());
         }
+        long entry = store.lookup(last);
+        if (store instanceof ChecksummedStore summed && summed.hasChecksums() && RemapEntry.isSlot(entry)) {
+            summed.forgetChecksums(entry);
+        }
+    }
+
+    /**
+     * What compares all that the image holds with its checksums, to be done step by step while the device is open.
+     *
+     * @throws UnsupportedFormatException if there are none
+     */
+    Scrub scrub() throws IOException {
+        if (store instanceof ChecksummedStore summed && summed.hasChecksums()) {
+            return new Scrub(summed, blocks, readers, scratch);
+        }
+        throw new UnsupportedFormatException(
+                store.info().image() + ": has no checksums; they come with 'ucow create --checksums'");
+    }
+
+    /** Compares all that the image holds with its checksums. Throws as {@link #scrub()}. */
+    ScrubReport scrub(long bytesPerSecond, ScrubListener listener) throws IOException {
+        Scrub scrub = scrub();
+        Pace pace = new Pace(bytesPerSecond);
+        while (scrub.step()) {
+            scrub.tell(listener);
+            pace.await(scrub.checkedBytes());
+        }
+        scrub.tell(listener);
+        return scrub.report();
     }
 
     /** Has a thread of this device's pack cold chunks from now on, in a store that compresses; called once at the most. */

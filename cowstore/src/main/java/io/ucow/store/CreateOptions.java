@@ -14,6 +14,7 @@ import java.util.OptionalLong;
  * @param format the plug-in's name
  * @param maxBytes what the file may grow to, metadata included; empty for no limit
  * @param compression what chunks are compressed with that are not written to any more
+ * @param checksums whether what it holds is to be compared with checksums when it is read
  */
 public record CreateOptions(
         Path image,
@@ -22,13 +23,26 @@ public record CreateOptions(
         int chunkBytes,
         String format,
         OptionalLong maxBytes,
-        Compression compression) {
+        Compression compression,
+        boolean checksums) {
     /** Chunk size unless asked otherwise; the README says what was measured. */
     public static final int DEFAULT_CHUNK_BYTES = 32 << 10;
     /** Plug-in unless asked otherwise. */
     public static final String DEFAULT_FORMAT = "ucow";
 
-    /** Without a limit, and without compression. */
+    /** Without checksums. */
+    public CreateOptions(
+            Path image,
+            Optional<Path> base,
+            OptionalLong sizeBytes,
+            int chunkBytes,
+            String format,
+            OptionalLong maxBytes,
+            Compression compression) {
+        this(image, base, sizeBytes, chunkBytes, format, maxBytes, compression, false);
+    }
+
+    /** Without a limit, compression and checksums. */
     public CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
         this(image, base, sizeBytes, chunkBytes, format, OptionalLong.empty(), Compression.NONE);
     }

@@ -15,7 +15,7 @@ package io.ucow.store;
  * @param packedChunks those of the altered chunks that are compressed
  * @param logicalBytes bytes that the altered chunks would take if none were compressed
  * @param storedBytes bytes that they take
- * @param damagedReads reads that failed because a compressed chunk is damaged
+ * @param damagedReads requests that failed because a compressed chunk, or a block with a checksum, is damaged
  */
 public record DeviceStats(
         long copies,

@@ -70,6 +70,8 @@ public interface ExceptionStore extends Closeable {
     /**
      * Reads from an altered chunk into all of {@code dst}, on into those that {@link RemapEntry#continues continue} it.
      * The engine does not ask for blocks that are missing: they hold anything, and may lie past the end of the file.
+     *
+     * @throws DamagedBlockException if the store has checksums, and a block is not what was written
      */
     void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException;
 
@@ -95,6 +97,17 @@ public interface ExceptionStore extends Closeable {
 
     /** Makes part of a chunk, no block of it missing, read as zeros in place, giving storage back where possible. */
     void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException;
+
+    /**
+     * Whether bytes that lookups see may be written in place until the caller's section ends. If not, {@link #announce}
+     * them, outside of sections, and look again. For a slot that is not committed yet nobody asks.
+     */
+    default boolean isAnnounced(long entry, int offsetInChunk, int lengthBytes) {
+        return true;
+    }
+
+    /** Prepares for writes in place to the bytes that {@link #isAnnounced} was asked about. */
+    default void announce(long entry, int offsetInChunk, int lengthBytes) throws IOException {}
 
     /**
      * Picks places for {@code chunk} and those that follow it, as many adjacent ones as it has up to {@code count}. They

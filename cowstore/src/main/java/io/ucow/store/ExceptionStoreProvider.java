@@ -62,6 +62,25 @@ public interface ExceptionStoreProvider {
         create(file, geometry, origin, maxBytes);
     }
 
+    /**
+     * As the other, for a store that has checksums of what it holds, and compares them when that is read.
+     *
+     * @throws IllegalArgumentException also if the format cannot do that
+     */
+    default void create(
+            PositionalFile file,
+            Geometry geometry,
+            OriginReference origin,
+            long maxBytes,
+            Compression compression,
+            boolean checksums)
+            throws IOException {
+        if (checksums) {
+            throw new IllegalArgumentException("format '" + name() + "' has no checksums of what it holds");
+        }
+        create(file, geometry, origin, maxBytes, compression);
+    }
+
     /** As the other, without a limit. */
     default void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
         create(file, geometry, origin, 0);

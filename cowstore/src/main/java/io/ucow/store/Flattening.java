@@ -58,6 +58,7 @@ public final class Flattening {
      * @param chunkBytes as {@link CreateOptions}
      * @param format the plug-in's name
      * @param compression what its chunks are compressed with
+     * @param checksums as {@link CreateOptions}
      * @param content what identifies all that {@code device} holds, see {@link Images#contentId}; empty when that is not known
      * @param progress as {@link DeviceCopy#copy}
      * @throws FileAlreadyExistsException if {@code out} exists
@@ -71,13 +72,14 @@ public final class Flattening {
             int chunkBytes,
             String format,
             Compression compression,
+            boolean checksums,
             Optional<ContentId> content,
             LongConsumer progress)
             throws IOException {
         OptionalLong size = OptionalLong.of(device.sizeBytes());
         write(out, part -> {
             Images.create(new CreateOptions(
-                    part, Optional.empty(), size, chunkBytes, format, OptionalLong.empty(), compression));
+                    part, Optional.empty(), size, chunkBytes, format, OptionalLong.empty(), compression, checksums));
             try (CowDevice image = Images.open(part, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
                 DeviceCopy.copy(device, new PackingSink(image), progress);
                 image.packAll();

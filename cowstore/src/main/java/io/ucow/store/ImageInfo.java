@@ -20,6 +20,7 @@ import java.util.Optional;
  * @param allocatedBytes storage the file occupies, metadata included
  * @param maxBytes what the file may grow to, metadata included; 0 for no limit
  * @param compression of chunks that are not written to any more
+ * @param checksums whether what it holds is compared with checksums when it is read
  * @param packedChunks those of the altered chunks that are compressed
  * @param packedBytes bytes that these take in the file
  * @param clean false when it was not closed properly, or is open for writing now
@@ -39,11 +40,12 @@ public record ImageInfo(
         long allocatedBytes,
         long maxBytes,
         Compression compression,
+        boolean checksums,
         long packedChunks,
         long packedBytes,
         boolean clean,
         Map<String, String> details) {
-    /** Of an image that does not compress. */
+    /** Of an image that neither compresses nor has checksums. */
     public ImageInfo(
             Path image,
             String format,
@@ -73,6 +75,7 @@ public record ImageInfo(
                 allocatedBytes,
                 maxBytes,
                 Compression.NONE,
+                false,
                 0,
                 0,
                 clean,

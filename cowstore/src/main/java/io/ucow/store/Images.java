@@ -164,7 +164,13 @@ public final class Images {
             boolean done = false;
             try {
                 lock(plugin, file, image, true);
-                plugin.create(file, geometry, origin, options.maxBytes().orElse(0), options.compression());
+                plugin.create(
+                        file,
+                        geometry,
+                        origin,
+                        options.maxBytes().orElse(0),
+                        options.compression(),
+                        options.checksums());
                 done = true;
             } finally {
                 if (!done) {
@@ -345,9 +351,9 @@ public final class Images {
      * @throws UnsupportedFormatException if a commit of the image was not finished
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
-        if (contentId(image).isEmpty() || info(image).compression() != Compression.NONE) {
+        if (contentId(image).isEmpty() || hasTailToPrepare(info(image))) {
             try (CowDevice device = open(image, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
-                device.unpackTail();
+                device.prepareTail();
             }
         }
         LockedImage locked = LockedImage.open(image, false);
@@ -358,6 +364,11 @@ public final class Images {
                 locked.plugin().resize(file, image, bootId(), origin, sizeBytes, mayShrink);
             }
         }
+    }
+
+    /** True where more may have to be done about a last chunk that is a part of one than to write past the device's end. */
+    private static boolean hasTailToPrepare(ImageInfo info) {
+        return info.compression() != Compression.NONE || info.checksums();
     }
 
     /**
@@ -465,6 +476,42 @@ public final class Images {
                 now.sizeBytes(),
                 report.allocatedBefore(),
                 now.allocatedBytes());
+    }
+
+    /**
+     * Compares all that an image holds with its checksums. Where some are not known it is read a second time, opened for
+     * writing, and they are noted; else the file stays as it is.
+     *
+     * @param readOnly true to change nothing in any case: whatever is on the image may be in use then
+     * @param bytesPerSecond what to read at the most; 0 for as fast as it goes
+     * @throws UnsupportedFormatException if there are no checksums
+     * @throws IOException as {@link #open(Path, OpenOptions)}
+     */
+    public static ScrubReport scrub(Path image, boolean readOnly, long bytesPerSecond, ScrubListener listener)
+            throws IOException {
+        ScrubReport report = scrub(image, OpenOptions.of(true), bytesPerSecond, listener);
+        if (readOnly || report.learnedBytes() == 0) {
+            return report;
+        }
+        OpenOptions toLearn = new OpenOptions(false, CacheMode.WRITEBACK, false, false);
+        return scrub(image, toLearn, bytesPerSecond, new ScrubListener() {
+            @Override
+            public void progress(long checkedBytes, long totalBytes) {
+                listener.progress(totalBytes + checkedBytes, 2 * totalBytes);
+            }
+
+            @Override
+            public void damaged(long guestOffset, long lengthBytes) {
+                // It was told of already.
+            }
+        });
+    }
+
+    private static ScrubReport scrub(Path image, OpenOptions options, long bytesPerSecond, ScrubListener listener)
+            throws IOException {
+        try (CowDevice device = open(image, options)) {
+            return device.scrub(bytesPerSecond, listener);
+        }
     }
 
     private static Path copyMetadata(Path image, MetadataCopy.Writer content) throws IOException {

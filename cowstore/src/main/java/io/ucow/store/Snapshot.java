@@ -210,11 +210,11 @@ final class Snapshot {
         OriginReference base = frozen.reference(layer.getFileName().toString());
         ExceptionStoreProvider plugin = Images.plugin(info.format());
         if (content == null) {
-            plugin.create(file, info.geometry(), base, info.maxBytes(), info.compression());
+            plugin.create(file, info.geometry(), base, info.maxBytes(), info.compression(), info.checksums());
         } else {
             Geometry geometry =
                     new Geometry(content.sizeBytes(), info.geometry().chunkShift());
-            plugin.create(file, geometry, base, info.maxBytes(), info.compression());
+            plugin.create(file, geometry, base, info.maxBytes(), info.compression(), info.checksums());
             writeContent(plugin, frozen);
             plugin.holdContent(file, content.id());
         }

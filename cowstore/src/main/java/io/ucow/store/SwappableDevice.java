@@ -162,6 +162,39 @@ public final class SwappableDevice implements ImageDevice {
         }
     }
 
+    /**
+     * Compares all that the image holds with its checksums while requests come. If the image is closed and opened again
+     * meanwhile, that begins anew with what is open then.
+     *
+     * @param bytesPerSecond what to read at the most; 0 for as fast as it goes
+     * @throws UnsupportedFormatException if there are no checksums
+     */
+    public ScrubReport scrub(long bytesPerSecond, ScrubListener listener) throws IOException {
+        CowDevice scrubbed = null;
+        Scrub scrub = null;
+        Pace pace = null;
+        while (true) {
+            boolean more;
+            steps.lock();
+            try {
+                requireOpen();
+                if (scrubbed != device) {
+                    scrubbed = device;
+                    scrub = scrubbed.scrub();
+                    pace = new Pace(bytesPerSecond);
+                }
+                more = scrub.step();
+            } finally {
+                steps.unlock();
+            }
+            scrub.tell(listener);
+            if (!more) {
+                return scrub.report();
+            }
+            pace.await(scrub.checkedBytes());
+        }
+    }
+
     private void requireOpen() throws NativeException {
         requireNotLost();
         if (closed) {

@@ -28,12 +28,13 @@ class CowDeviceModelTest {
     static Stream<Arguments> cases() {
         return IntStream.rangeClosed(Geometry.MIN_CHUNK_SHIFT, Geometry.MAX_CHUNK_SHIFT)
                 .boxed()
-                .flatMap(shift -> IntStream.range(0, 5).mapToObj(seed -> Arguments.of(shift, seed, seed >= 3)));
+                .flatMap(shift -> IntStream.range(0, 7)
+                        .mapToObj(seed -> Arguments.of(shift, seed, seed == 3 || seed == 4, seed > 4)));
     }
 
-    @ParameterizedTest(name = "chunk 2^{0}, seed {1}, zeros detected {2}")
+    @ParameterizedTest(name = "chunk 2^{0}, seed {1}, zeros detected {2}, checksums {3}")
     @MethodSource("cases")
-    void deviceEqualsModel(int chunkShift, int seed, boolean detectZeroes) throws IOException {
+    void deviceEqualsModel(int chunkShift, int seed, boolean detectZeroes, boolean checksums) throws IOException {
         Random random = new Random(seed * 31L + chunkShift);
         int chunk = 1 << chunkShift;
         // A partial last chunk, and an origin that is shorter or longer than the device and no multiple of 512.
@@ -45,7 +46,7 @@ class CowDeviceModelTest {
         try (FileSystem jimfs = Jimfs.newFileSystem(Configuration.unix())) {
             Path image = jimfs.getPath("/image.cow");
             try (ChannelFile file = new ChannelFile(image)) {
-                format.create(file, new Geometry(size, chunkShift), null);
+                format.create(file, new Geometry(size, chunkShift), null, 0, Compression.NONE, checksums);
             }
             CowDevice device = open(format, image, base, detectZeroes);
             for (int i = 0; i < OPERATIONS; i++) {

@@ -34,9 +34,17 @@ class StressTest {
     private final SparseFile disk = new SparseFile();
     private final LongAdder moved = new LongAdder();
 
-    @ParameterizedTest(name = "chunk 2^{0}, {1} threads, background {2}")
-    @CsvSource({"12, 4, true", "13, 7, false", "15, 6, true", "16, 4, true"})
-    void everySectorHoldsWhatItsOwnerWrote(int shift, int threads, boolean background) throws Exception {
+    @ParameterizedTest(name = "chunk 2^{0}, {1} threads, background {2}, checksums {3}")
+    @CsvSource({
+        "12, 4, true, false",
+        "13, 7, false, false",
+        "15, 6, true, false",
+        "16, 4, true, false",
+        "12, 4, true, true",
+        "15, 6, true, true"
+    })
+    void everySectorHoldsWhatItsOwnerWrote(int shift, int threads, boolean background, boolean checksums)
+            throws Exception {
         int sectors = CHUNKS << (shift - 9);
         long seed = Long.getLong("ucow.stress.seed", 20261122);
         System.out.printf("stress: -Ducow.stress.seed=%d, chunk 2^%d%n", seed, shift);
@@ -46,7 +54,7 @@ class StressTest {
             stamps[s] = -1L - s;
             fill(base, s * SECTOR, stamps[s]);
         }
-        format.create(disk, new Geometry((long) sectors * SECTOR, shift), null);
+        format.create(disk, new Geometry((long) sectors * SECTOR, shift), null, 0, Compression.NONE, checksums);
         for (int round = 0; round < ROUNDS; round++) {
             UUID boot = round % 2 == 0 ? TestDevices.BOOT : TestDevices.NEXT_BOOT;
             // Room for two thirds of the device: writes fail now and then, and discards make room.

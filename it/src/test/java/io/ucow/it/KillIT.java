@@ -105,7 +105,7 @@ class KillIT {
         System.out.println("KillIT fio seed=" + seed);
         Random random = new Random(seed);
         Path base = home.randomFile("base", MEBIBYTES, 2);
-        Path image = home.create("vm.cow", base);
+        Path image = home.create("vm.cow", base, "--checksums");
 
         for (int round = 0; round < FIO_ROUNDS; round++) {
             long randSeed = random.nextInt(Integer.MAX_VALUE);

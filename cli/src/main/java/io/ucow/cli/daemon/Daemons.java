@@ -7,6 +7,7 @@ import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
 import io.ucow.store.Compaction;
+import io.ucow.store.ScrubListener;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
 import java.io.Closeable;
@@ -153,6 +154,25 @@ public final class Daemons {
                 run.awaitServed(served.daemon().id()),
                 request,
                 item -> listener.progress(item.getLong("movedBytes"), item.getLong("totalBytes")));
+    }
+
+    /**
+     * Has a daemon scrub the image behind one of its files, as {@link io.ucow.store.Images#scrub}. If this process ends
+     * meanwhile, so does that.
+     *
+     * @return the JSON of the {@link io.ucow.store.ScrubReport}
+     */
+    public JsonObject scrub(Found served, Path image, long bytesPerSecond, ScrubListener listener) throws IOException {
+        JsonObject request = Requests.of(Requests.SCRUB);
+        request.put("image", image.toString());
+        request.put("rate", bytesPerSecond);
+        return ask(run.awaitServed(served.daemon().id()), request, item -> {
+            if (item.has("start")) {
+                listener.damaged(item.getLong("start"), item.getLong("length"));
+            } else {
+                listener.progress(item.getLong("checkedBytes"), item.getLong("totalBytes"));
+            }
+        });
     }
 
     /** Passes the JSON of each extent of an image on. */

@@ -5,6 +5,7 @@ import io.ucow.cli.text.ImageJson;
 import io.ucow.cli.text.LineSink;
 import io.ucow.cli.text.RecordJson;
 import io.ucow.store.ImageDevice;
+import io.ucow.store.ScrubListener;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -23,6 +24,8 @@ import java.util.function.Consumer;
  *   grow   image=canonical size=bytes  done once requests are served by the device of that size
  *   commit image=canonical    items: {"bytes":N} further bytes of the device dealt with; done once it is served empty
  *   compact   image=canonical  items: {"movedBytes":N,"totalBytes":N} as it goes on; done: {@code CompactReport}
+ *   scrub  image=canonical rate=bytes per second, 0 for no limit  items: {"checkedBytes":N,"totalBytes":N} as it goes on,
+ *          {"start":N,"length":N} damaged; done: {@code ScrubReport}
  *   restart                   done once a successor is ready; this process ends then, and it serves
  *   stop                      done once everything is unmounted and closed; the process ends then
  * </pre>
@@ -36,6 +39,7 @@ final class Requests implements ControlServer.Handler {
             GROW = "grow",
             COMMIT = "commit",
             COMPACT = "compact",
+            SCRUB = "scrub",
             RESTART = "restart",
             STOP = "stop";
 
@@ -69,6 +73,7 @@ final class Requests implements ControlServer.Handler {
             case GROW -> serving(imagePath(request)).grow(imagePath(request), request.getLong("size"));
             case COMMIT -> commit(imagePath(request), items);
             case COMPACT -> result = compact(request, items);
+            case SCRUB -> result = scrub(request, items);
             case RESTART -> daemon.awaitSuccessor();
             case STOP -> daemon.stop();
             default -> throw new IOException("unknown request " + request);
@@ -108,6 +113,27 @@ final class Requests implements ControlServer.Handler {
         item.put("movedBytes", movedBytes);
         item.put("totalBytes", totalBytes);
         return item;
+    }
+
+    private JsonObject scrub(JsonObject request, Consumer<JsonObject> items) throws IOException {
+        Path image = imagePath(request);
+        return RecordJson.of(serving(image).scrub(image, request.getLong("rate"), new ScrubListener() {
+            @Override
+            public void progress(long checkedBytes, long totalBytes) {
+                JsonObject item = new JsonObject();
+                item.put("checkedBytes", checkedBytes);
+                item.put("totalBytes", totalBytes);
+                items.accept(item);
+            }
+
+            @Override
+            public void damaged(long guestOffset, long lengthBytes) {
+                JsonObject item = new JsonObject();
+                item.put("start", guestOffset);
+                item.put("length", lengthBytes);
+                items.accept(item);
+            }
+        }));
     }
 
     private ImageDevice image(JsonObject request) throws IOException {

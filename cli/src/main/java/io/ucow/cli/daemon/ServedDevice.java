@@ -12,6 +12,8 @@ import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
 import io.ucow.store.OnlineCommit;
 import io.ucow.store.OpenOptions;
+import io.ucow.store.ScrubListener;
+import io.ucow.store.ScrubReport;
 import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.TablePrinter;
@@ -173,10 +175,24 @@ final class ServedDevice implements Closeable {
         return compacted.compact(listener);
     }
 
-    private SwappableDevice changeable(Path image, String then) throws BusyException {
-        if (!(device instanceof SwappableDevice swappable)) {
-            throw new BusyException(image + ": is served by a device table; unmount it, then " + then);
+    /**
+     * Compares what {@code image} holds with its checksums while it is served, as {@link Images#scrub}.
+     *
+     * @throws BusyException if the image is served behind a device table
+     */
+    ScrubReport scrub(Path image, long bytesPerSecond, ScrubListener listener) throws IOException {
+        return swappable(image, "scrub it").scrub(bytesPerSecond, listener);
+    }
+
+    private SwappableDevice swappable(Path image, String then) throws BusyException {
+        if (device instanceof SwappableDevice swappable) {
+            return swappable;
         }
+        throw new BusyException(image + ": is served by a device table; unmount it, then " + then);
+    }
+
+    private SwappableDevice changeable(Path image, String then) throws BusyException {
+        SwappableDevice swappable = swappable(image, then);
         if (swappable.isReadOnly()) {
             throw new BusyException(image + ": is served read-only; unmount or detach it, then " + then);
         }

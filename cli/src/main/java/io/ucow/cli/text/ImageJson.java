@@ -55,6 +55,7 @@ public final class ImageJson {
                 .value("allocatedBytes", info.allocatedBytes())
                 .value("maxBytes", info.maxBytes())
                 .value("compression", info.compression().label())
+                .value("checksums", info.checksums())
                 .value("packedChunks", info.packedChunks())
                 .value("packedBytes", info.packedBytes())
                 .value("logicalBytes", info.logicalBytes())
@@ -97,6 +98,7 @@ public final class ImageJson {
                 json.getLong("allocatedBytes"),
                 json.getLong("maxBytes"),
                 Compression.ofLabel(json.getString("compression")).orElseThrow(),
+                json.getBoolean("checksums"),
                 json.getLong("packedChunks"),
                 json.getLong("packedBytes"),
                 json.getBoolean("clean"),

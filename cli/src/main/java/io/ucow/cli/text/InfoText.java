@@ -41,6 +41,9 @@ public final class InfoText {
                     "saved bytes",
                     exact(info.savedBytes()) + ", " + Percent.of(info.savedBytes(), info.logicalBytes()));
         }
+        if (info.checksums()) {
+            lines.put("checksums", "yes");
+        }
         lines.put("closed cleanly", info.clean() ? "yes" : "no, or open for writing now");
         if (!info.uuid().isEmpty()) {
             lines.put("uuid", info.uuid());

@@ -115,10 +115,13 @@ public final class StatusText {
         if (store.getLong("packedChunks") > 0) {
             appendPacked(out, store);
         }
+        long damaged = store.getLong("damagedReads");
+        if (damaged > 0) {
+            out.append("    requests that met damaged data ").append(damaged).append("; see 'ucow scrub'\n");
+        }
     }
 
     private static void appendPacked(StringBuilder out, JsonObject store) {
-        long damaged = store.getLong("damagedReads");
         out.append("    compressed chunks ")
                 .append(store.getLong("packedChunks"))
                 .append("; logical ")
@@ -127,7 +130,6 @@ public final class StatusText {
                 .append(Sizes.format(store.getLong("storedBytes")))
                 .append(", saved ")
                 .append(Sizes.format(store.getLong("logicalBytes") - store.getLong("storedBytes")))
-                .append(damaged == 0 ? "" : "; reads of damaged chunks " + damaged)
                 .append('\n');
     }
 }

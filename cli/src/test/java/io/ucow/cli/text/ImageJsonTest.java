@@ -35,6 +35,7 @@ class ImageJsonTest {
                 678,
                 0,
                 Compression.LZ4,
+                true,
                 9,
                 123456,
                 true,

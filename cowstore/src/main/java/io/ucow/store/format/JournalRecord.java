@@ -7,7 +7,7 @@ import java.util.zip.CRC32C;
  * One record of the journal: 32 bytes, little-endian. A sector holds sixteen, none straddles a sector.
  * <pre>
  *   0 u32 crc     CRC32C of the store's uuid, then bytes 4..31
- *   4 u32 type    1 remap, 2 barrier
+ *   4 u32 type    1 remap, 2 barrier, 3 overwrite
  *   8 u64 seq     position in the ring is seq modulo the ring's capacity
  *  16 u32 chunk   remap: first chunk                        barrier: 0
  *  20 u32 count   remap: chunks, 1..256                     barrier: 0
@@ -15,13 +15,19 @@ import java.util.zip.CRC32C;
  *                 RemapEntry; a slot counts up by chunk,             data they point at, are durable
  *                 and misses no blocks if count is not 1
  * </pre>
- * Source: docs/FORMAT.md.
+ * An overwrite has, as chunk and count, the first of so many regions of the file, 32 MiB each, in which blocks may change
+ * from then on without a further record; value 0. Source: docs/FORMAT.md.
  */
 public final class JournalRecord {
     public static final int CRC = 0, TYPE = 4, SEQ = 8, CHUNK = 16, COUNT = 20, VALUE = 24, SIZE = 32;
-    public static final int REMAP = 1, BARRIER = 2;
+    public static final int REMAP = 1, BARRIER = 2, OVERWRITE = 3;
     /** Most chunks that one record remaps: bounds what a hostile journal can make a reader do. */
     public static final int MAX_COUNT = 256;
+
+    /** Binary logarithm of the bytes in a region. */
+    public static final int REGION_SHIFT = 25;
+    /** Regions that the largest file can have. */
+    public static final long MAX_REGIONS = 1L << 28;
 
     private JournalRecord() {}
 

@@ -3,13 +3,13 @@ package io.ucow.store.format;
 import java.nio.ByteBuffer;
 
 /**
- * One node of the remap tree: 4096 bytes, little-endian.
+ * One node of the remap tree, or of the tree of checksums: 4096 bytes, little-endian.
  * <pre>
- *   0 u32 magic "uMAP"      4 u32 crc    CRC32C of bytes 8..4095
+ *   0 u32 magic "uMAP", of checksums "uSUM"      4 u32 crc    CRC32C of bytes 8..4095
  *   8 u64 generation        the checkpoint that wrote it
  *  16 u64 node              number of the node on its level: leaf n describes chunks n*508 .. n*508+507
  *  24 u32 level             0 leaf             28 u32 uuid   first four bytes of the store's uuid
- *  32 u64 value[508]        leaf: RemapEntry; above: page number (store offset / 4096) of the child, 0 when it is all
+ *  32 u64 value[508]        leaf: RemapEntry, or two checksums; above: page number (store offset / 4096) of the child, 0 when it is all
  *                           ORIGIN
  * </pre>
  * A page says what it is, so that a scan of the file finds every page even when its parent is lost. Source:
@@ -21,13 +21,21 @@ public final class MapPage {
     /** Values in a page. */
     public static final int FANOUT = (SIZE - VALUES) / Long.BYTES;
 
+    /** Of the remap tree. */
     public static final int MAGIC_VALUE = 'u' | 'M' << 8 | 'A' << 16 | 'P' << 24;
+    /** Of the tree of checksums. */
+    public static final int SUM_MAGIC_VALUE = 'u' | 'S' << 8 | 'U' << 16 | 'M' << 24;
 
     private MapPage() {}
 
-    /** Writes the header over values already in place, checksum last. */
+    /** Writes the header of a node of the remap tree over values already in place, checksum last. */
     public static void seal(ByteBuffer page, int at, long generation, long node, int level, int uuid) {
-        page.putInt(at + MAGIC, MAGIC_VALUE);
+        seal(page, at, MAGIC_VALUE, generation, node, level, uuid);
+    }
+
+    /** As the other, for the tree that {@code magic} says. */
+    public static void seal(ByteBuffer page, int at, int magic, long generation, long node, int level, int uuid) {
+        page.putInt(at + MAGIC, magic);
         page.putLong(at + GENERATION, generation);
         page.putLong(at + NODE, node);
         page.putInt(at + LEVEL, level);
@@ -36,13 +44,19 @@ public final class MapPage {
     }
 
     /**
-     * Compares a page with what is expected in its place.
+     * Compares a page with the node of the remap tree that is expected in its place.
      *
      * @return null when it is the one, otherwise what is wrong with it, for a message
      */
     public static String problem(ByteBuffer page, int at, long maxGeneration, long node, int level, int uuid) {
-        if (page.getInt(at + MAGIC) != MAGIC_VALUE) {
-            return String.format("no map page: magic 0x%08x, expected 0x%08x", page.getInt(at + MAGIC), MAGIC_VALUE);
+        return problem(page, at, MAGIC_VALUE, maxGeneration, node, level, uuid);
+    }
+
+    /** As the other, for the tree that {@code magic} says. */
+    public static String problem(
+            ByteBuffer page, int at, int magic, long maxGeneration, long node, int level, int uuid) {
+        if (page.getInt(at + MAGIC) != magic) {
+            return String.format("no map page: magic 0x%08x, expected 0x%08x", page.getInt(at + MAGIC), magic);
         }
         int crc = Crc.of(page, at + GENERATION, at + SIZE);
         if (page.getInt(at + CRC) != crc) {

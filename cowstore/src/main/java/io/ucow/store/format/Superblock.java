@@ -21,13 +21,13 @@ import java.util.UUID;
  *   16 u64 incompatible features  60 u32 map levels           120 u64 data start, bytes
  *   24 u64 compatible features    64 u64 map root, page       128 u8[16] uuid
  *   32 u64 content id, 0: none    72 u64 max size, bytes      144 u8[16] boot id, zeros when closed cleanly
- *   80 u8 codec          81 u8[15] reserved, 0
+ *   80 u8 codec          81 u8[7] reserved, 0              88 u64 checksums' root, page
  *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
  * </pre>
  * The checksum is CRC32C of the block with its own field zero. Feature bits: docs/FORMAT.md; of the incompatible ones this
- * program knows {@link #BASE_IS_IMAGE}, {@link #MAX_SIZE}, {@link #PACKED_CHUNKS} and {@link #BASE_IS_CHANGING}, and refuses
- * any other; it keeps any compatible one.
+ * program knows {@link #BASE_IS_IMAGE}, {@link #MAX_SIZE}, {@link #PACKED_CHUNKS}, {@link #BASE_IS_CHANGING} and {@link
+ * #CHECKSUMS}, and refuses any other; it keeps any compatible one.
  *
  * @param compatibleFeatures bits a program may ignore; kept as found
  * @param generation counts superblock writes, {@code >= 1}
@@ -42,6 +42,8 @@ import java.util.UUID;
  * @param origin the base and what it looked like, null when there is none
  * @param maxBytes what the file's length may not exceed; 0 for no limit. Other than 0 it comes with {@link #MAX_SIZE}
  * @param compression of chunks in packs. Other than none it comes with {@link #PACKED_CHUNKS}
+ * @param checksums whether there are checksums of the blocks in slots. It comes with {@link #CHECKSUMS}
+ * @param sumsRoot page number of their tree's root, 0 while none is known, or there are none
  */
 public record Superblock(
         long compatibleFeatures,
@@ -56,7 +58,9 @@ public record Superblock(
         UUID bootId,
         OriginReference origin,
         long maxBytes,
-        Compression compression) {
+        Compression compression,
+        boolean checksums,
+        long sumsRoot) {
     /** Incompatible feature: the field "max size" is in force. A writer that does not know it would drop it. */
     public static final long MAX_SIZE = 2;
 
@@ -76,7 +80,10 @@ public record Superblock(
     /** Incompatible feature: a commit has begun to change the origin, so that it is not as recorded any more. */
     public static final long BASE_IS_CHANGING = 16;
 
-    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE | PACKED_CHUNKS | BASE_IS_CHANGING;
+    /** Incompatible feature: there are checksums of blocks in slots. A writer that does not know them would make them wrong. */
+    public static final long CHECKSUMS = 32;
+
+    private static final long KNOWN = BASE_IS_IMAGE | MAX_SIZE | PACKED_CHUNKS | BASE_IS_CHANGING | CHECKSUMS;
 
     private static final byte[] MAGIC_BYTES = "UCOWSTOR".getBytes(StandardCharsets.US_ASCII);
     private static final int VERSION_AT = 8,
@@ -86,6 +93,7 @@ public record Superblock(
             CONTENT = 32,
             GENERATION = 40;
     private static final int DEVICE_SIZE = 48, CHUNK_SHIFT = 56, MAP_LEVELS = 60, ROOT = 64, MAX_BYTES = 72, CODEC = 80;
+    private static final int SUMS_ROOT = 88;
     private static final int JOURNAL_OFFSET = 96,
             JOURNAL_CAPACITY = 104,
             JOURNAL_HEAD = 112,
@@ -94,6 +102,39 @@ public record Superblock(
             BOOT = 144;
     private static final int ORIGIN_SIZE = 160, MTIME_SEC = 168, MTIME_NSEC = 176, PATH_LENGTH = 180;
     private static final int FINGERPRINT = 184, PATH = 216;
+
+    /** Of a store without checksums. */
+    public Superblock(
+            long compatibleFeatures,
+            long generation,
+            Geometry geometry,
+            long rootPage,
+            long journalOffset,
+            long journalCapacity,
+            long journalHead,
+            long dataStart,
+            UUID uuid,
+            UUID bootId,
+            OriginReference origin,
+            long maxBytes,
+            Compression compression) {
+        this(
+                compatibleFeatures,
+                generation,
+                geometry,
+                rootPage,
+                journalOffset,
+                journalCapacity,
+                journalHead,
+                dataStart,
+                uuid,
+                bootId,
+                origin,
+                maxBytes,
+                compression,
+                false,
+                0);
+    }
 
     /**
      * Notes in an encoded block what identifies all that the device holds: made anew whenever a store is closed, and kept by
@@ -144,6 +185,7 @@ public record Superblock(
         block.putLong(ROOT, rootPage);
         block.putLong(MAX_BYTES, maxBytes);
         block.put(CODEC, (byte) compression.id());
+        block.putLong(SUMS_ROOT, sumsRoot);
         block.putLong(JOURNAL_OFFSET, journalOffset);
         block.putLong(JOURNAL_CAPACITY, journalCapacity);
         block.putLong(JOURNAL_HEAD, journalHead);
@@ -166,7 +208,8 @@ public record Superblock(
         return (origin != null && origin.isImage() ? BASE_IS_IMAGE : 0)
                 | (maxBytes == 0 ? 0 : MAX_SIZE)
                 | (origin != null && origin.isChanging() ? BASE_IS_CHANGING : 0)
-                | (compression == Compression.NONE ? 0 : PACKED_CHUNKS);
+                | (compression == Compression.NONE ? 0 : PACKED_CHUNKS)
+                | (checksums ? CHECKSUMS : 0);
     }
 
     /** True when the block has the magic number and its checksum is right. */
@@ -236,7 +279,11 @@ public record Superblock(
                 (incompatible & MAX_SIZE) == 0
                         ? 0
                         : f.in("max size", block.getLong(at + MAX_BYTES), data + (1 << shift), Long.MAX_VALUE),
-                compression(block, at, f));
+                compression(block, at, f),
+                (incompatible & CHECKSUMS) != 0,
+                (incompatible & CHECKSUMS) == 0
+                        ? 0
+                        : f.in("checksums' root", block.getLong(at + SUMS_ROOT), 0, Long.MAX_VALUE >> MapPage.SHIFT));
     }
 
     private static Compression compression(ByteBuffer block, int at, Fields f)
@@ -283,20 +330,41 @@ public record Superblock(
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */
     public Superblock advanced(long newRootPage, long newJournalHead, UUID newBootId) {
-        return next(newRootPage, newJournalHead, newBootId, origin);
+        return next(newRootPage, newJournalHead, newBootId, origin, sumsRoot);
+    }
+
+    /** The same with another root of the checksums, 0 for none known. */
+    public Superblock withSumsRoot(long newSumsRoot) {
+        return new Superblock(
+                compatibleFeatures,
+                generation,
+                geometry,
+                rootPage,
+                journalOffset,
+                journalCapacity,
+                journalHead,
+                dataStart,
+                uuid,
+                bootId,
+                origin,
+                maxBytes,
+                compression,
+                checksums,
+                newSumsRoot);
     }
 
     /** The next generation with another origin, or null, and the same map. */
     public Superblock on(OriginReference newOrigin) {
-        return next(rootPage, journalHead, bootId, newOrigin);
+        return next(rootPage, journalHead, bootId, newOrigin, sumsRoot);
     }
 
     /** The next generation with another origin and no chunk altered, as a session of that boot. */
     public Superblock emptiedOn(OriginReference newOrigin, UUID newBootId) {
-        return next(0, journalHead, newBootId, newOrigin);
+        return next(0, journalHead, newBootId, newOrigin, 0);
     }
 
-    private Superblock next(long newRootPage, long newJournalHead, UUID newBootId, OriginReference newOrigin) {
+    private Superblock next(
+            long newRootPage, long newJournalHead, UUID newBootId, OriginReference newOrigin, long newSumsRoot) {
         return new Superblock(
                 compatibleFeatures,
                 generation + 1,
@@ -310,7 +378,9 @@ public record Superblock(
                 newBootId,
                 newOrigin,
                 maxBytes,
-                compression);
+                compression,
+                checksums,
+                newSumsRoot);
     }
 
     /** A clean one that follows, of another size; root and journal head are of a store of that size. */
@@ -328,7 +398,9 @@ public record Superblock(
                 CLEAN,
                 origin,
                 maxBytes,
-                compression);
+                compression,
+                checksums,
+                sumsRoot);
     }
 
     /** Where this generation is kept: the two places take turns, so the previous one stays intact. */

@@ -113,6 +113,22 @@ final class Journal {
         return true;
     }
 
+    /**
+     * Writes an overwrite, which counts once it is durable, whether a barrier covers it or not.
+     *
+     * @param region the first of {@code count} regions, {@code 0 <= region < MAX_REGIONS}
+     * @param reserve records to leave free for others, {@code >= 0}
+     * @return false with nothing written when there is no room
+     */
+    boolean overwrite(long region, int count, long reserve) throws IOException {
+        long seq = take(reserve);
+        if (seq == FULL) {
+            return false;
+        }
+        write(JournalRecord.OVERWRITE, seq, region, count, 0);
+        return true;
+    }
+
     /** Whether a remap that leaves {@code reserve} records free would find room now. */
     boolean hasRoom(long reserve) {
         return length() < capacity - reserve - BARRIER_RESERVE;

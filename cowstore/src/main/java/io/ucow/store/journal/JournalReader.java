@@ -89,6 +89,11 @@ final class JournalReader {
         return type(seq) == JournalRecord.BARRIER;
     }
 
+    /** True for a record that says which regions of the file may have changed; only a store with checksums has any. */
+    boolean isOverwrite(long seq) {
+        return superblock.checksums() && type(seq) == JournalRecord.OVERWRITE;
+    }
+
     int type(long seq) {
         return JournalRecord.type(ring, position(seq));
     }
@@ -108,6 +113,19 @@ final class JournalReader {
     /** True when a barrier covers no record that is newer than itself. */
     boolean isPossibleBarrier(long seq) {
         return value(seq) >= 0 && value(seq) <= seq;
+    }
+
+    /** True when an overwrite is of regions that a file can have. */
+    boolean isPossibleOverwrite(long seq) {
+        return count(seq) >= 1 && chunk(seq) + count(seq) <= JournalRecord.MAX_REGIONS;
+    }
+
+    /** True when a record, of whatever type, is one that a device of so many chunks can have. */
+    boolean isPossible(long seq, long chunkCount, Blocks blocks) {
+        if (isBarrier(seq)) {
+            return isPossibleBarrier(seq);
+        }
+        return isOverwrite(seq) ? isPossibleOverwrite(seq) : isPossibleRemap(seq, chunkCount, blocks);
     }
 
     /** True when a record that is no barrier is a remap that a device of so many chunks can have. */

@@ -1,48 +1,45 @@
 package io.ucow.store.journal;
 
-import io.ucow.store.Geometry;
 import io.ucow.store.format.MapPage;
-import io.ucow.store.remap.RemapTable;
+import io.ucow.store.remap.TreeTable;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import io.ucow.sys.SparseLongs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Arrays;
-import java.util.function.LongConsumer;
 
 /**
- * The remap map on disk: a tree of {@link MapPage}s in slots of their own, never overwritten while the current superblock
- * refers to them. {@link #writeChanges} writes every dirty page to a new place, children before parents; the old pages
+ * A {@link TreeTable}, the remap map or the checksums, on disk: a tree of {@link MapPage}s in slots that hold nothing else,
+ * never overwritten while the current superblock refers to them. {@link #writeChanges} writes every dirty page to a new place, children before parents; the old pages
  * become free with {@link #commit}, after the superblock that refers to the new root is durable.
  *
  * <p>Threading: confined to recovery and then to the holder of the checkpoint lock.
  */
 final class MapTree implements AutoCloseable {
     private final PositionalFile file;
-    private final RemapTable table;
-    private final SlotAllocator slots;
-    private final int pagesPerSlotShift;
+    private final TreeTable table;
+    private final PagePool free;
+    private final int magic;
     private final int uuid;
     /** Page number of each node, by level; 0 for a node that is not on disk. */
     private final SparseLongs[] pageOf;
 
     private final ByteBuffer page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-    private final LongStack freePages = new LongStack();
-    /** Free pages that are not to be used, because their slots are to be given back. */
-    private final LongStack withheld = new LongStack();
-
     private final LongStack undo = new LongStack();
     private long generation;
     private long pagesWritten;
 
-    MapTree(PositionalFile file, RemapTable table, SlotAllocator slots, int chunkShift, int uuid)
-            throws NativeException {
+    /**
+     * @param free where places for pages come from
+     * @param magic which tree it is, see {@link MapPage}
+     * @param uuid first four bytes of the store's
+     */
+    MapTree(PositionalFile file, TreeTable table, PagePool free, int magic, int uuid) throws NativeException {
         this.file = file;
         this.table = table;
-        this.slots = slots;
-        this.pagesPerSlotShift = chunkShift - MapPage.SHIFT;
+        this.free = free;
+        this.magic = magic;
         this.uuid = uuid;
         this.pageOf = new SparseLongs[table.levels()];
         for (int level = 0; level < pageOf.length; level++) {
@@ -50,23 +47,19 @@ final class MapTree implements AutoCloseable {
         }
     }
 
-    /**
-     * Slots that all pages of the map take twice: never more are in use, because a new one is taken only when every page
-     * of those there are belongs to the current tree or to the one that is being written.
-     */
-    static long mostSlots(Geometry geometry) {
-        int pagesPerSlot = 1 << (geometry.chunkShift() - MapPage.SHIFT);
-        return (2 * MapPage.pages(geometry.chunkCount()) + pagesPerSlot - 1) / pagesPerSlot;
+    /** What is wrong with a page that is to be a node of this tree, null if nothing is; as {@link MapPage#problem}. */
+    String problem(ByteBuffer read, long maxGeneration, long node, int level) {
+        return MapPage.problem(read, 0, magic, maxGeneration, node, level, uuid);
+    }
+
+    /** What it is a tree of. */
+    TreeTable table() {
+        return table;
     }
 
     /** Remembers where a node was found. */
     void loaded(int level, long node, long pageNumber) {
         pageOf[level].set(node, pageNumber);
-    }
-
-    /** Adds a page of a metadata slot that no node occupies. */
-    void addFreePage(long pageNumber) {
-        freePages.push(pageNumber);
     }
 
     /** Pages written since this tree was made. */
@@ -77,7 +70,7 @@ final class MapTree implements AutoCloseable {
     /**
      * Writes all changed pages to free places; the current ones stay.
      *
-     * @return the new root's page number, 0 when every chunk is unaltered
+     * @return the new root's page number, 0 when every value is 0
      * @throws IOException when a page cannot be written; everything is then as before this call
      */
     long writeChanges(long newGeneration) throws IOException {
@@ -103,7 +96,7 @@ final class MapTree implements AutoCloseable {
         undo.push(node);
         undo.push(oldPage);
         long firstChild = node * MapPage.FANOUT;
-        long children = level == 0 ? table.chunkCount() : table.nodeCount(level - 1);
+        long children = level == 0 ? table.valueCount() : table.nodeCount(level - 1);
         int count = (int) Math.min(MapPage.FANOUT, children - firstChild);
         if (level > 0) {
             for (int i = 0; i < count; i++) {
@@ -116,7 +109,7 @@ final class MapTree implements AutoCloseable {
         for (int i = 0; i < MapPage.FANOUT; i++) {
             long value = 0;
             if (i < count) {
-                value = level == 0 ? table.lookup(firstChild + i) : pageOf[level - 1].get(firstChild + i);
+                value = level == 0 ? table.value(firstChild + i) : pageOf[level - 1].get(firstChild + i);
             }
             any |= value;
             MapPage.setValue(page, 0, i, value);
@@ -125,31 +118,20 @@ final class MapTree implements AutoCloseable {
     }
 
     private long writePage(int level, long node) throws IOException {
-        MapPage.seal(page, 0, generation, node, level, uuid);
-        long number = takeFreePage();
+        MapPage.seal(page, 0, magic, generation, node, level, uuid);
+        long number = free.take();
         try {
             file.write(page.clear(), number << MapPage.SHIFT);
         } catch (IOException e) {
-            freePages.push(number);
+            free.add(number);
             throw e;
         }
         pagesWritten++;
         return number;
     }
 
-    private long takeFreePage() throws IOException {
-        if (freePages.isEmpty()) {
-            long first = slots.allocateForMap() << pagesPerSlotShift;
-            for (long number = first + (1L << pagesPerSlotShift) - 1; number >= first; number--) {
-                freePages.push(number);
-            }
-        }
-        return freePages.pop();
-    }
-
     /**
-     * Has the next {@link #writeChanges} write every page that lies at or after {@code firstPage} again, and none there as
-     * long as it finds a free one before it.
+     * Has the next {@link #writeChanges} write every page that lies at or after {@code firstPage} again.
      *
      * @return false, and nothing is changed, when no page is there
      */
@@ -163,36 +145,18 @@ final class MapTree implements AutoCloseable {
                 }
             }
         }
-        if (any) {
-            withhold(firstPage);
-        }
         return any;
     }
 
-    /** Keeps free pages from {@code firstPage} on from being used; of the others the first is taken first. */
-    private void withhold(long firstPage) {
-        long[] free = freePages.sorted();
-        freePages.clear();
-        for (int i = free.length - 1; i >= 0; i--) {
-            (free[i] >= firstPage ? withheld : freePages).push(free[i]);
-        }
-    }
-
-    /** Ends what {@link #vacate} began: all free pages may be used again. */
-    void settle() {
-        while (!withheld.isEmpty()) {
-            freePages.push(withheld.pop());
-        }
-    }
-
-    private void rollBack() {
+    /** Undoes {@link #writeChanges} instead of {@link #commit}: the current pages stay, the new ones are free. */
+    void rollBack() {
         while (!undo.isEmpty()) {
             long oldPage = undo.pop();
             long node = undo.pop();
             int level = (int) undo.pop();
             long written = pageOf[level].get(node);
             if (written != oldPage && written != 0) {
-                freePages.push(written);
+                free.add(written);
             }
             pageOf[level].set(node, oldPage);
             long leaf = node;
@@ -210,23 +174,7 @@ final class MapTree implements AutoCloseable {
             undo.pop();
             undo.pop();
             if (oldPage != 0) {
-                freePages.push(oldPage);
-            }
-        }
-    }
-
-    /** Passes on each slot of map pages none of which is in use any more: they are no longer this tree's. */
-    void releaseFreeSlots(LongConsumer owner) {
-        long[] pages = freePages.sorted();
-        freePages.clear();
-        int whole = 1 << pagesPerSlotShift;
-        for (int end = pages.length; end > 0; ) {
-            long slot = pages[end - 1] >>> pagesPerSlotShift;
-            if (end >= whole && pages[end - whole] >>> pagesPerSlotShift == slot) {
-                owner.accept(slot);
-                end -= whole;
-            } else {
-                freePages.push(pages[--end]);
+                free.add(oldPage);
             }
         }
     }
@@ -235,37 +183,6 @@ final class MapTree implements AutoCloseable {
     public void close() throws NativeException {
         for (SparseLongs level : pageOf) {
             level.close();
-        }
-    }
-
-    /** A stack of longs that does not box. */
-    private static final class LongStack {
-        private long[] elements = new long[64];
-        private int size;
-
-        void push(long element) {
-            if (size == elements.length) {
-                elements = Arrays.copyOf(elements, size * 2);
-            }
-            elements[size++] = element;
-        }
-
-        long pop() {
-            return elements[--size];
-        }
-
-        void clear() {
-            size = 0;
-        }
-
-        boolean isEmpty() {
-            return size == 0;
-        }
-
-        long[] sorted() {
-            long[] copy = Arrays.copyOf(elements, size);
-            Arrays.sort(copy);
-            return copy;
         }
     }
 }

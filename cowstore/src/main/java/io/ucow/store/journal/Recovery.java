@@ -11,6 +11,7 @@ import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
+import io.ucow.store.remap.SumTable;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
@@ -34,6 +35,8 @@ final class Recovery implements AutoCloseable {
     /** Twice the largest device: bounds what a sparse hostile file can make us reserve and walk. */
     static final long MAX_FILE_SLOTS = 2 * Geometry.MAX_CHUNKS;
 
+    private static final int MAX_LEVELS = 8;
+
     private final PositionalFile file;
     private final String name;
     private final Problems problems;
@@ -51,8 +54,13 @@ final class Recovery implements AutoCloseable {
     private final PackMap packs;
 
     private final MapTree tree;
+    /** Checksums and their tree; null where there are none. */
+    private final SumTable sums;
+
+    private final MapTree sumTree;
+    private final PagePool freePages;
     private final int uuidHead;
-    private final ByteBuffer[] pages;
+    private final ByteBuffer[] pages = new ByteBuffer[MAX_LEVELS];
     /** Page numbers of the nodes found, as a list. */
     private long[] mapPages = new long[64];
 
@@ -97,11 +105,13 @@ final class Recovery implements AutoCloseable {
         this.packs = superblock.compression() == Compression.NONE
                 ? null
                 : new PackMap(slots.first(), slotCount(), geometry.chunkShift());
-        this.tree = new MapTree(file, table, slots, geometry.chunkShift(), uuidHead);
-        this.pages = new ByteBuffer[table.levels()];
+        this.freePages = new PagePool(slots, geometry.chunkShift());
+        this.tree = new MapTree(file, table, freePages, MapPage.MAGIC_VALUE, uuidHead);
+        this.sums = superblock.checksums() ? new SumTable(summedBytes(), MapPage.FANOUT) : null;
+        this.sumTree = sums == null ? null : new MapTree(file, sums, freePages, MapPage.SUM_MAGIC_VALUE, uuidHead);
         boolean done = false;
         try {
-            loadMap();
+            loadTrees();
             boolean clean = superblock.bootId().equals(Superblock.CLEAN);
             if (!clean || (!otherIntact && hasWrittenJournal())) {
                 JournalReader journal = new JournalReader(file, superblock);
@@ -150,6 +160,21 @@ final class Recovery implements AutoCloseable {
 
     MapTree tree() {
         return tree;
+    }
+
+    /** Null where there are no checksums. */
+    SumTable sums() {
+        return sums;
+    }
+
+    /** Null where there are no checksums. */
+    MapTree sumTree() {
+        return sumTree;
+    }
+
+    /** What the trees get their pages from. */
+    PagePool freePages() {
+        return freePages;
     }
 
     /** True when the store was open in this boot and not closed: its journal may simply be continued. */
@@ -254,27 +279,58 @@ final class Recovery implements AutoCloseable {
     }
 
     private long slotsForMap() {
-        return superblock.maxBytes() == 0 ? 0 : Math.min(slotCount(), MapTree.mostSlots(geometry));
+        return superblock.maxBytes() == 0 ? 0 : Math.min(slotCount(), UcowFormat.slotsForMap(superblock, geometry));
     }
 
-    private void loadMap() throws IOException {
-        long root = superblock.rootPage();
-        if (root == 0) {
-            return;
+    private void loadTrees() throws IOException {
+        if (superblock.rootPage() != 0) {
+            loadNode(tree, tree.table().levels() - 1, 0, superblock.rootPage());
         }
-        loadNode(table.levels() - 1, 0, root);
+        if (superblock.sumsRoot() != 0) {
+            loadNode(sumTree, SumTable.LEVELS - 1, 0, superblock.sumsRoot());
+        }
         Arrays.sort(mapPages, 0, mapPageCount);
-        forEachFreePage(tree::addFreePage);
+        forEachFreePage(freePages::add);
     }
 
-    private void loadNode(int level, long node, long number) throws IOException {
+    /**
+     * How long a file the checksums are to be enough for: with all the slots that there may be, or as far as there are any,
+     * should the file have been longer once.
+     */
+    private long summedBytes() throws IOException {
+        long end = (slots.first() + slotCount()) << geometry.chunkShift();
+        ByteBuffer page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
+        long node = 0;
+        long number = superblock.sumsRoot();
+        for (int level = SumTable.LEVELS - 1; level > 0 && number != 0; level--) {
+            page.clear();
+            if (!isInFile(number)
+                    || file.read(page, number << MapPage.SHIFT) < MapPage.SIZE
+                    || MapPage.problem(page, 0, MapPage.SUM_MAGIC_VALUE, superblock.generation(), node, level, uuidHead)
+                            != null) {
+                return end; // loading the tree meets it, too
+            }
+            int last = MapPage.FANOUT - 1;
+            while (last > 0 && MapPage.value(page, 0, last) == 0) {
+                last--;
+            }
+            number = MapPage.value(page, 0, last);
+            node = node * MapPage.FANOUT + last;
+        }
+        long leafEnd = ((node + 1) * MapPage.FANOUT * 2) << SumTable.BLOCK_SHIFT;
+        return Math.max(end, Math.min(leafEnd, (2 * MAX_FILE_SLOTS) << geometry.chunkShift()));
+    }
+
+    private boolean isInFile(long pageNumber) {
+        return pageNumber >= superblock.dataStart() >>> MapPage.SHIFT && pageNumber < fileSize >>> MapPage.SHIFT;
+    }
+
+    private void loadNode(MapTree into, int level, long node, long number) throws IOException {
         long start = superblock.dataStart() >>> MapPage.SHIFT;
-        if (number < start
-                || number >= fileSize >>> MapPage.SHIFT
-                || !slots.isInRange(number >>> (geometry.chunkShift() - MapPage.SHIFT))) {
+        if (!isInFile(number) || !slots.isInRange(number >>> (geometry.chunkShift() - MapPage.SHIFT))) {
             problems.report(String.format(
-                    "%s: map node %d of level %d is at page %d, expected %d..%d",
-                    name, node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
+                    "%s: %s node %d of level %d is at page %d, expected %d..%d",
+                    name, whose(into), node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
             return;
         }
         slots.take(number >>> (geometry.chunkShift() - MapPage.SHIFT));
@@ -288,13 +344,13 @@ final class Recovery implements AutoCloseable {
             problems.report(at(number) + "map page is cut short by the end of the file");
             return;
         }
-        String problem = MapPage.problem(page, 0, superblock.generation(), node, level, uuidHead);
+        String problem = into.problem(page, superblock.generation(), node, level);
         if (problem != null) {
             problems.report(at(number) + problem);
             return;
         }
         // No page is loaded twice: it says which node it is, and each node has one place in one parent.
-        tree.loaded(level, node, number);
+        into.loaded(level, node, number);
         if (mapPageCount == mapPages.length) {
             mapPages = Arrays.copyOf(mapPages, mapPageCount * 2);
         }
@@ -304,20 +360,36 @@ final class Recovery implements AutoCloseable {
             if (value != 0) {
                 long child = node * MapPage.FANOUT + i;
                 if (level > 0) {
-                    loadChild(level - 1, child, value, number);
-                } else {
+                    loadChild(into, level - 1, child, value, number);
+                } else if (into == tree) {
                     loadEntry(child, value, number);
+                } else {
+                    loadSums(child, value, number);
                 }
             }
         }
     }
 
-    private void loadChild(int level, long node, long value, long parent) throws IOException {
-        if (node < table.nodeCount(level)) {
-            loadNode(level, node, value);
+    private String whose(MapTree into) {
+        return into == tree ? "map" : "checksums'";
+    }
+
+    private void loadChild(MapTree into, int level, long node, long value, long parent) throws IOException {
+        long nodes = into.table().nodeCount(level);
+        if (node < nodes) {
+            loadNode(into, level, node, value);
         } else {
             problems.report(at(parent) + "map page has a child " + node + " on level " + level
-                    + ", expected fewer than " + table.nodeCount(level));
+                    + ", expected fewer than " + nodes);
+        }
+    }
+
+    private void loadSums(long index, long value, long number) throws IOException {
+        if (index < sums.valueCount()) {
+            sums.load(index, value);
+        } else {
+            problems.report(at(number) + "checksums of blocks from " + 2 * index + " on, expected fewer than "
+                    + 2 * sums.valueCount());
         }
     }
 
@@ -371,7 +443,9 @@ final class Recovery implements AutoCloseable {
         findLastBarrier(journal);
         for (long seq = head; seq < end; seq++) {
             if (journal.has(seq)) {
-                if (sameBoot || seq < covered) {
+                if (journal.isOverwrite(seq)) {
+                    forgetRegions(journal, seq);
+                } else if (sameBoot || seq < covered) {
                     apply(journal, seq);
                 } else if (!journal.isBarrier(seq)) {
                     distrusted.set(journal.indexOf(seq));
@@ -385,6 +459,18 @@ final class Recovery implements AutoCloseable {
                 problems.report(journal.at(seq) + "damaged, expected a record, an older one or zeros");
             }
         }
+    }
+
+    /** Each that is there counts: it was durable before what it tells of, and a checksum too few is no loss. */
+    private void forgetRegions(JournalReader journal, long seq) throws IOException {
+        if (!journal.isPossibleOverwrite(seq)) {
+            problems.report(journal.at(seq)
+                    + String.format(
+                            "overwrite of %d regions from %d on cannot be", journal.count(seq), journal.chunk(seq)));
+            return;
+        }
+        int shift = JournalRecord.REGION_SHIFT - SumTable.BLOCK_SHIFT;
+        sums.forget(journal.chunk(seq) << shift, (journal.chunk(seq) + journal.count(seq)) << shift);
     }
 
     private void findLastBarrier(JournalReader journal) throws IOException {
@@ -416,6 +502,11 @@ final class Recovery implements AutoCloseable {
         for (int i = 0; i < journal.count(seq); i++) {
             long now = journal.entry(seq, i);
             long previous = table.publish(journal.chunk(seq) + i, now);
+            if (sums != null && RemapEntry.isSlot(now)) {
+                // What was written to the slot after the checkpoint has checksums that were in memory alone.
+                int shift = geometry.chunkShift() - SumTable.BLOCK_SHIFT;
+                sums.forget(RemapEntry.slotOf(now) << shift, (RemapEntry.slotOf(now) + 1) << shift);
+            }
             if (RemapEntry.isSlot(previous)
                     && !RemapEntry.isSameSlot(previous, now)
                     && slots.isInRange(RemapEntry.slotOf(previous))) {
@@ -539,6 +630,10 @@ final class Recovery implements AutoCloseable {
     @Override
     public void close() throws NativeException {
         tree.close();
+        if (sums != null) {
+            sumTree.close();
+            sums.close();
+        }
         if (packs != null) {
             packs.close();
         }

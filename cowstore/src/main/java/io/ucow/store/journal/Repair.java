@@ -5,6 +5,7 @@ import io.ucow.store.CorruptStoreException;
 import io.ucow.store.MetadataCopy;
 import io.ucow.store.RepairReport;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
@@ -92,12 +93,16 @@ final class Repair {
                     new NativeException("allocate slot", Errno.ENOSPC));
         }
         try (SlotAllocator slots = new SlotAllocator(image.toString(), firstSlot, room - firstSlot, 0);
-                MapTree tree =
-                        new MapTree(file, salvage.table(), slots, now.geometry().chunkShift(), salvage.uuidHead())) {
+                MapTree tree = new MapTree(
+                        file,
+                        salvage.table(),
+                        new PagePool(slots, now.geometry().chunkShift()),
+                        MapPage.MAGIC_VALUE,
+                        salvage.uuidHead())) {
             long root = tree.writeChanges(now.generation() + 1);
             file.sync();
             written = true;
-            Superblock next = now.advanced(root, head, Superblock.CLEAN);
+            Superblock next = now.advanced(root, head, Superblock.CLEAN).withSumsRoot(0);
             UcowFormat.write(file, next);
             if (!Recovery.hasBothSuperblocks(file)) {
                 // The old one was not where its generation belongs.

@@ -10,6 +10,7 @@ import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
 import io.ucow.store.remap.SlotRun;
+import io.ucow.store.remap.SumTable;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
@@ -26,7 +27,7 @@ import java.util.UUID;
  * chunks; of the last chunk, if it was a part of one, a slot holds the rest. What a slot has past the device's end means
  * nothing while the old superblock counts, and is overwritten in place.
  *
- * <p>A last chunk that is a part of one must not be packed.
+ * <p>A last chunk that is a part of one must not be packed, and no checksums of its slot known.
  *
  * <p>Both superblocks have the new size before anything that only the old one refers to is given back.
  *
@@ -65,12 +66,12 @@ final class Resize {
             throw new IllegalArgumentException(image + ": has " + now.geometry().sizeBytes()
                     + " bytes, and what is past " + sizeBytes + " would be lost; add --shrink if nobody needs it");
         }
-        UcowFormat.requireRoom(image.toString(), geometry, now.dataStart(), now.maxBytes());
+        UcowFormat.requireRoom(image.toString(), geometry, now.dataStart(), now.maxBytes(), now.checksums());
         Superblock next = prepare(geometry);
         ContentId content = ContentId.random();
         UcowFormat.write(file, next, content);
         UcowFormat.write(file, next.advanced(next.rootPage(), next.journalHead(), Superblock.CLEAN), content);
-        if (next.rootPage() != now.rootPage()) {
+        if (next.rootPage() != now.rootPage() || next.sumsRoot() != now.sumsRoot()) {
             Repair.giveBackLeaks(file, bootId);
         }
     }
@@ -81,8 +82,9 @@ final class Resize {
             Superblock now = old.superblock();
             long head = Repair.nextHead(now, SUPERBLOCKS, image);
             long root = writeMap(old, geometry);
+            long sumsRoot = now.checksums() ? old.sumTree().writeChanges(now.generation() + 1) : 0;
             file.sync();
-            return now.resized(geometry, root, head);
+            return now.resized(geometry, root, head).withSumsRoot(sumsRoot);
         } catch (IOException | RuntimeException e) {
             giveBackAfter(e);
             throw e;
@@ -103,7 +105,7 @@ final class Resize {
         Superblock now = old.superblock();
         int uuidHead = (int) (now.uuid().getMostSignificantBits() >>> 32);
         try (RemapTable table = new RemapTable(geometry.chunkCount(), MapPage.FANOUT);
-                MapTree tree = new MapTree(file, table, old.slots(), geometry.chunkShift(), uuidHead)) {
+                MapTree tree = new MapTree(file, table, old.freePages(), MapPage.MAGIC_VALUE, uuidHead)) {
             copyEntries(old.table(), table);
             boolean grows = geometry.sizeBytes() > now.geometry().sizeBytes();
             boolean altered = false;
@@ -115,7 +117,6 @@ final class Resize {
             if (grows && !altered && table.levels() == old.table().levels()) {
                 return now.rootPage(); // a map of the old size is one of the new size
             }
-            old.forEachFreePage(tree::addFreePage);
             return tree.writeChanges(now.generation() + 1);
         }
     }
@@ -158,6 +159,10 @@ final class Resize {
             origin.read(bytes.limit(length).position(Math.min(start, length)), from.startOf(chunk) + start);
             file.write(bytes.limit(end).position(start), (slot << from.chunkShift()) + start);
         }
+        if (old.sums() != null) {
+            int shift = from.chunkShift() - SumTable.BLOCK_SHIFT;
+            old.sums().forget(slot << shift, (slot + 1) << shift);
+        }
         if (shows) {
             int lacking = missing & ~blocks.touched(start, from.chunkSize());
             table.publish(chunk, RemapEntry.withMissing(RemapEntry.slot(slot), lacking));
@@ -189,7 +194,7 @@ final class Resize {
         if (now.maxBytes() == 0) {
             return;
         }
-        long end = (now.maxBytes() >>> geometry.chunkShift()) - MapTree.mostSlots(geometry);
+        long end = (now.maxBytes() >>> geometry.chunkShift()) - UcowFormat.slotsForMap(now, geometry);
         for (long chunk = table.nextPresent(0); chunk < table.chunkCount(); chunk = table.nextPresent(chunk + 1)) {
             long entry = table.lookup(chunk);
             if (lastSlot(entry, geometry.chunkShift()) >= end) {

@@ -10,6 +10,7 @@ import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
+import io.ucow.store.remap.SumTable;
 import io.ucow.sys.BufferPool;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
@@ -105,7 +106,7 @@ final class Salvage implements AutoCloseable {
         this.doubtful = new SparseLongs(geometry.chunkCount() / Long.SIZE + 1);
         this.owners = new SparseLongs(endOfSlots() - firstSlot);
         this.mapSlots = new SparseLongs((endOfSlots() - firstSlot) / Long.SIZE + 1);
-        this.pages = new ByteBuffer[table.levels()];
+        this.pages = new ByteBuffer[Math.max(table.levels(), SumTable.LEVELS)];
         if (superblock.compression() == Compression.NONE) {
             this.packs = null;
             this.packReader = null;
@@ -251,9 +252,7 @@ final class Salvage implements AutoCloseable {
     }
 
     private boolean isPossible(long seq) {
-        return journal.isBarrier(seq)
-                ? journal.isPossibleBarrier(seq)
-                : journal.isPossibleRemap(seq, geometry.chunkCount(), blocks);
+        return journal.isPossible(seq, geometry.chunkCount(), blocks);
     }
 
     /**
@@ -281,7 +280,21 @@ final class Salvage implements AutoCloseable {
         if (superblock.rootPage() != 0) {
             loadNode(table.levels() - 1, 0, superblock.rootPage(), superblock.generation(), unreadable);
         }
+        if (superblock.sumsRoot() != 0) {
+            noteSums(SumTable.LEVELS - 1, 0, superblock.sumsRoot());
+        }
         return unreadable;
+    }
+
+    /** Notes where pages of checksums are: no chunk is. What they say is forgotten. */
+    private void noteSums(int level, long node, long number) throws IOException {
+        ByteBuffer page = read(MapPage.SUM_MAGIC_VALUE, level, node, number, superblock.generation());
+        for (int i = 0; page != null && level > 0 && i < MapPage.FANOUT; i++) {
+            long child = MapPage.value(page, 0, i);
+            if (child != 0) {
+                noteSums(level - 1, node * MapPage.FANOUT + i, child);
+            }
+        }
     }
 
     /** Loads {@code nodes} as the previous superblock has them. @return those that it does not have either */
@@ -334,6 +347,11 @@ final class Salvage implements AutoCloseable {
 
     /** The page if it is that node, null if not. */
     private ByteBuffer read(int level, long node, long number, long maxGeneration) throws IOException {
+        return read(MapPage.MAGIC_VALUE, level, node, number, maxGeneration);
+    }
+
+    /** As the other, for the tree that {@code magic} says. */
+    private ByteBuffer read(int magic, int level, long node, long number, long maxGeneration) throws IOException {
         if (number < superblock.dataStart() >>> MapPage.SHIFT || number >= fileSize >>> MapPage.SHIFT) {
             return null;
         }
@@ -343,7 +361,7 @@ final class Salvage implements AutoCloseable {
         ByteBuffer page = pages[level].clear();
         pagesSeen.add(number);
         if (file.read(page, number << MapPage.SHIFT) < MapPage.SIZE
-                || MapPage.problem(page, 0, maxGeneration, node, level, uuidHead) != null) {
+                || MapPage.problem(page, 0, magic, maxGeneration, node, level, uuidHead) != null) {
             return null;
         }
         long index = slotOfPage(number) - firstSlot;
@@ -373,7 +391,7 @@ final class Salvage implements AutoCloseable {
     }
 
     private void apply(long seq) {
-        if (!journal.has(seq) || journal.isBarrier(seq) || !isPossible(seq)) {
+        if (!journal.has(seq) || journal.isBarrier(seq) || journal.isOverwrite(seq) || !isPossible(seq)) {
             return;
         }
         for (int i = 0; i < journal.count(seq); i++) {
@@ -562,17 +580,28 @@ final class Salvage implements AutoCloseable {
             int n = file.read(part, offset);
             for (int at = 0; at + MapPage.SIZE <= n; at += MapPage.SIZE) {
                 long number = (offset + at) >>> MapPage.SHIFT;
-                if (part.getInt(at + MapPage.MAGIC) == MapPage.MAGIC_VALUE
+                int magic = part.getInt(at + MapPage.MAGIC);
+                if ((magic == MapPage.MAGIC_VALUE || magic == MapPage.SUM_MAGIC_VALUE)
                         && part.getInt(at + MapPage.UUID) == uuidHead
                         && owners.get(slotOfPage(number) - firstSlot) == 0) {
                     pagesSeen.add(number);
-                    note(part, at, number, pageOf, generations);
+                    if (magic == MapPage.MAGIC_VALUE) {
+                        note(part, at, number, pageOf, generations);
+                    } else {
+                        noteSumPage(part.getInt(at + MapPage.LEVEL), part.getLong(at + MapPage.NODE), number);
+                    }
                 }
             }
             if (n < MapPage.SIZE) {
                 return;
             }
             offset = file.seekData(offset + n);
+        }
+    }
+
+    private void noteSumPage(int level, long node, long number) throws IOException {
+        if (level >= 0 && level < SumTable.LEVELS) {
+            read(MapPage.SUM_MAGIC_VALUE, level, node, number, superblock.generation());
         }
     }
 

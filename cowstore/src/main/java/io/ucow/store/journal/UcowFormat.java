@@ -70,23 +70,35 @@ public final class UcowFormat implements ExceptionStoreProvider {
     public void create(
             PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, Compression compression)
             throws IOException {
-        create(file, geometry, origin, maxBytes, compression, JOURNAL_RECORDS, UUID.randomUUID());
+        create(file, geometry, origin, maxBytes, compression, false);
+    }
+
+    @Override
+    public void create(
+            PositionalFile file,
+            Geometry geometry,
+            OriginReference origin,
+            long maxBytes,
+            Compression compression,
+            boolean checksums)
+            throws IOException {
+        create(file, geometry, origin, maxBytes, compression, checksums, JOURNAL_RECORDS, UUID.randomUUID());
     }
 
     /** As the other, without a limit and without compression: for tests. */
     static void create(PositionalFile file, Geometry geometry, OriginReference origin, long records, UUID uuid)
             throws IOException {
-        create(file, geometry, origin, 0, Compression.NONE, records, uuid);
+        create(file, geometry, origin, 0, Compression.NONE, false, records, uuid);
     }
 
     /** As the one that follows, without compression: for tests. */
     static void create(
             PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, long records, UUID uuid)
             throws IOException {
-        create(file, geometry, origin, maxBytes, Compression.NONE, records, uuid);
+        create(file, geometry, origin, maxBytes, Compression.NONE, false, records, uuid);
     }
 
-    /** As the public method, with the journal's size and the identity given: for tests. */
+    /** As the one that follows, without checksums: for tests. */
     static void create(
             PositionalFile file,
             Geometry geometry,
@@ -96,10 +108,24 @@ public final class UcowFormat implements ExceptionStoreProvider {
             long records,
             UUID uuid)
             throws IOException {
+        create(file, geometry, origin, maxBytes, compression, false, records, uuid);
+    }
+
+    /** As the public method, with the journal's size and the identity given: for tests. */
+    static void create(
+            PositionalFile file,
+            Geometry geometry,
+            OriginReference origin,
+            long maxBytes,
+            Compression compression,
+            boolean checksums,
+            long records,
+            UUID uuid)
+            throws IOException {
         requirePathFits(file, origin);
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
-        requireRoom(file.name(), geometry, dataStart, maxBytes);
+        requireRoom(file.name(), geometry, dataStart, maxBytes, checksums);
         if (compression != Compression.NONE && geometry.chunkShift() < Compression.MIN_CHUNK_SHIFT) {
             throw new IllegalArgumentException(file.name() + ": compression takes chunks of 16K or more");
         }
@@ -116,7 +142,9 @@ public final class UcowFormat implements ExceptionStoreProvider {
                 Superblock.CLEAN,
                 origin,
                 maxBytes,
-                compression);
+                compression,
+                checksums,
+                0);
         try {
             // A full disk must still take a barrier and a superblock.
             file.preallocate(0, journalEnd);
@@ -160,12 +188,18 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     /** @throws IllegalArgumentException if no chunk would fit beside journal and map */
-    static void requireRoom(String name, Geometry geometry, long dataStart, long maxBytes) {
-        long least = dataStart + ((MapTree.mostSlots(geometry) + 1) << geometry.chunkShift());
+    static void requireRoom(String name, Geometry geometry, long dataStart, long maxBytes, boolean checksums) {
+        long least =
+                dataStart + ((PagePool.mostSlots(geometry, checksums ? maxBytes : 0) + 1) << geometry.chunkShift());
         if (maxBytes != 0 && maxBytes < least) {
             throw new IllegalArgumentException(name + ": max size " + maxBytes + " is less than " + least
                     + " bytes, which the journal, the map of a device of this size and one chunk need");
         }
+    }
+
+    /** Slots at the end of a store with a max size, and of a device of that geometry, that no chunk gets. */
+    static long slotsForMap(Superblock superblock, Geometry geometry) {
+        return PagePool.mostSlots(geometry, superblock.checksums() ? superblock.maxBytes() : 0);
     }
 
     @Override

@@ -1,21 +1,22 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.ChecksummedStore;
 import io.ucow.store.ChunkPacker;
 import io.ucow.store.ChunkSource;
-import io.ucow.store.CompactableStore;
 import io.ucow.store.ContentId;
 import io.ucow.store.DeviceStats;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
-import io.ucow.store.Zeros;
+import io.ucow.store.UnsupportedFormatException;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.Blocks;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.RemapTable;
+import io.ucow.store.remap.SumTable;
 import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
@@ -42,10 +43,10 @@ import org.slf4j.LoggerFactory;
  * slot is reused only after a durable barrier and a grace period (I4); a metadata page is never overwritten while the
  * durable superblock refers to it (I5).
  *
- * <p>Threading: as {@link CompactableStore}. Reads and in-place writes take no lock; a first write takes none either,
+ * <p>Threading: as {@link ChecksummedStore}. Reads and in-place writes take no lock; a first write takes none either,
  * unless the journal is full.
  */
-final class UcowStore implements CompactableStore {
+final class UcowStore implements ChecksummedStore {
     private static final Logger LOG = LoggerFactory.getLogger(UcowStore.class);
 
     /** What discards may leave waiting for a barrier; whoever would add to more sees to one first. */
@@ -55,6 +56,15 @@ final class UcowStore implements CompactableStore {
     private static final int MAX_MAP_PASSES = 3;
 
     private final PositionalFile file;
+    /** What chunks have in their slots. */
+    private final SlotFile data;
+    /** Null, as what follows, where there are no checksums. */
+    private final SumTable sums;
+
+    private final MapTree sumTree;
+    /** Null also where nothing is to be changed. */
+    private final Overwrites overwrites;
+
     private final Path image;
     private final StoreContext context;
     private final Geometry geometry;
@@ -69,6 +79,7 @@ final class UcowStore implements CompactableStore {
     private final Packer packer;
 
     private final MapTree tree;
+    private final PagePool freePages;
     private final Journal journal;
     private final FreedSlots freed;
     private final Maintenance maintenance;
@@ -121,8 +132,8 @@ final class UcowStore implements CompactableStore {
             } finally {
                 if (!done) {
                     recovery.close();
-                    if (store != null && store.packer != null) {
-                        store.packer.close();
+                    if (store != null) {
+                        store.closeOwn();
                     }
                 }
             }
@@ -143,6 +154,7 @@ final class UcowStore implements CompactableStore {
         this.table = recovery.table();
         this.slots = recovery.slots();
         this.tree = recovery.tree();
+        this.freePages = recovery.freePages();
         this.cleanAtOpen = superblock.bootId().equals(Superblock.CLEAN);
         this.replayedRecords = recovery.replayedRecords();
         this.continuesSession = recovery.continuesSession();
@@ -165,11 +177,47 @@ final class UcowStore implements CompactableStore {
             this.packReader = new PackReader(file, form, chunkShift);
             this.packer = context.readOnly() ? null : new Packer(this, file, table, slots, packs, form, originBytes());
         }
+        this.sums = recovery.sums();
+        this.sumTree = recovery.sumTree();
+        this.data = sums == null ? new SlotFile(file) : new SummedSlotFile(file, sums);
+        this.overwrites = sums == null || context.readOnly() ? null : new Overwrites(journal, endOfFile(), room());
         this.maintenance = new Maintenance(this::maintain, image.toString(), LOG);
     }
 
     private long originBytes() {
         return superblock.origin() == null ? 0 : superblock.origin().sizeBytes();
+    }
+
+    /** Where slots end at the most. */
+    private long endOfFile() {
+        return (slots.first() + slots.count()) << chunkShift;
+    }
+
+    private Overwrites.Store room() {
+        return new Overwrites.Store() {
+            @Override
+            public void sync() throws IOException {
+                try {
+                    file.sync();
+                } catch (IOException e) {
+                    throw fail(e);
+                }
+            }
+
+            @Override
+            public void makeJournalRoom(long reserve) throws IOException {
+                UcowStore.this.makeJournalRoom(reserve);
+            }
+        };
+    }
+
+    /** Closes what recovery did not make. */
+    private void closeOwn() throws IOException {
+        try (overwrites) {
+            if (packer != null) {
+                packer.close();
+            }
+        }
     }
 
     /**
@@ -313,11 +361,7 @@ final class UcowStore implements CompactableStore {
 
     @Override
     public void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
-        int wanted = dst.remaining();
-        long offset = storeOffset(entry) + offsetInChunk;
-        if (file.read(dst, offset) < wanted) {
-            throw new IOException(file.name() + " at 0x" + Long.toHexString(offset) + ": file ends within a slot");
-        }
+        data.read(dst, storeOffset(entry) + offsetInChunk);
     }
 
     @Override
@@ -334,22 +378,53 @@ final class UcowStore implements CompactableStore {
     public void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException {
         requireHealthy();
         noteWrite(entry, offsetInChunk, src.remaining());
-        file.write(src, storeOffset(entry) + offsetInChunk);
+        data.write(src, storeOffset(entry) + offsetInChunk);
     }
 
     @Override
     public void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException {
         requireHealthy();
         noteWrite(entry, offsetInChunk, lengthBytes);
-        long offset = storeOffset(entry) + offsetInChunk;
-        try {
-            file.punchHole(offset, lengthBytes);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                throw e;
-            }
-            Zeros.write(file, offset, lengthBytes);
+        data.zero(storeOffset(entry) + offsetInChunk, lengthBytes);
+    }
+
+    @Override
+    public boolean isAnnounced(long entry, int offsetInChunk, int lengthBytes) {
+        return overwrites == null || overwrites.isAnnounced(storeOffset(entry) + offsetInChunk, lengthBytes);
+    }
+
+    @Override
+    public void announce(long entry, int offsetInChunk, int lengthBytes) throws IOException {
+        requireHealthy();
+        overwrites.announce(storeOffset(entry) + offsetInChunk, lengthBytes);
+    }
+
+    @Override
+    public boolean hasChecksums() {
+        return sums != null;
+    }
+
+    @Override
+    public int summedBytes() {
+        return SumTable.BLOCK_BYTES;
+    }
+
+    @Override
+    public void scrub(long entry, int offsetInChunk, int lengthBytes, ByteBuffer scratch, BlockVisitor visitor)
+            throws IOException {
+        summedData().scrub(storeOffset(entry) + offsetInChunk, lengthBytes, scratch, visitor);
+    }
+
+    @Override
+    public void forgetChecksums(long entry) throws IOException {
+        summedData().forget(storeOffset(entry), geometry.chunkSize());
+    }
+
+    private SummedSlotFile summedData() throws UnsupportedFormatException {
+        if (data instanceof SummedSlotFile summed) {
+            return summed;
         }
+        throw new UnsupportedFormatException(image + ": has no checksums; they come with 'ucow create --checksums'");
     }
 
     private void noteWrite(long entry, int offsetInChunk, int lengthBytes) {
@@ -587,10 +662,13 @@ final class UcowStore implements CompactableStore {
         checkpointLock.lock();
         try {
             requireHealthy();
-            long head = journal.next();
+            long head = overwrites == null ? journal.next() : overwrites.takeBack();
             journal.appends().await();
-            long root = tree.writeChanges(superblock.generation() + 1);
-            Superblock next = superblock.advanced(root, head, bootId);
+            if (overwrites != null) {
+                // Who was allowed to write in place before may not have noted the checksum yet (I11).
+                context.readers().await();
+            }
+            Superblock next = writeTrees(head, bootId);
             try {
                 file.sync();
                 writeSuperblock(next);
@@ -599,10 +677,32 @@ final class UcowStore implements CompactableStore {
             }
             checkpoints.increment();
             tree.commit();
+            if (sumTree != null) {
+                sumTree.commit();
+            }
             journal.advanceHead(head);
             durable.accumulateAndGet(head, Math::max);
         } finally {
             checkpointLock.unlock();
+        }
+    }
+
+    /** Writes what changed of the map and the checksums to free places. @return the superblock that is to refer to that */
+    private Superblock writeTrees(long head, UUID bootId) throws IOException {
+        long generation = superblock.generation() + 1;
+        long root = tree.writeChanges(generation);
+        if (sumTree == null) {
+            return superblock.advanced(root, head, bootId);
+        }
+        boolean done = false;
+        try {
+            long sumsRoot = sumTree.writeChanges(generation);
+            done = true;
+            return superblock.advanced(root, head, bootId).withSumsRoot(sumsRoot);
+        } finally {
+            if (!done) {
+                tree.rollBack();
+            }
         }
     }
 
@@ -702,7 +802,7 @@ final class UcowStore implements CompactableStore {
     }
 
     private void releaseFreeMapSlots() {
-        tree.releaseFreeSlots(slot -> releaseSlots(slot, 1));
+        freePages.releaseFreeSlots(slot -> releaseSlots(slot, 1));
     }
 
     @Override
@@ -729,9 +829,15 @@ final class UcowStore implements CompactableStore {
     private boolean vacateMap() throws IOException {
         long limit = compactLimit();
         long end = slots.endOfUsed();
-        if (!tree.vacate(limit << (chunkShift - MapPage.SHIFT))) {
+        long firstPage = limit << (chunkShift - MapPage.SHIFT);
+        boolean any = tree.vacate(firstPage);
+        if (sumTree != null) {
+            any |= sumTree.vacate(firstPage);
+        }
+        if (!any) {
             return false;
         }
+        freePages.withhold(firstPage);
         try {
             checkpoint(context.bootId());
         } catch (IOException e) {
@@ -741,7 +847,7 @@ final class UcowStore implements CompactableStore {
             LOG.info("no room to move the map image={}", image);
             return false;
         } finally {
-            tree.settle();
+            freePages.settle();
         }
         releaseFreeMapSlots();
         return slots.endOfUsed() < end;
@@ -840,6 +946,7 @@ final class UcowStore implements CompactableStore {
                 allocatedBytes(),
                 now.maxBytes(),
                 now.compression(),
+                now.checksums(),
                 table.packedChunks(),
                 table.packedBytes(),
                 now.bootId().equals(Superblock.CLEAN),
@@ -857,11 +964,11 @@ final class UcowStore implements CompactableStore {
                 journal.length(),
                 journal.capacity(),
                 checkpoints.sum(),
-                tree.pagesWritten(),
+                tree.pagesWritten() + (sumTree == null ? 0 : sumTree.pagesWritten()),
                 table.packedChunks(),
                 table.alteredChunks() << chunkShift,
                 ((table.alteredChunks() - table.packedChunks()) << chunkShift) + table.packedBytes(),
-                packReader == null ? 0 : packReader.damagedReads());
+                data.damagedReads() + (packReader == null ? 0 : packReader.damagedReads()));
     }
 
     @Override
@@ -880,7 +987,10 @@ final class UcowStore implements CompactableStore {
                 slots;
                 packs;
                 packer;
-                tree) {
+                tree;
+                sums;
+                sumTree;
+                overwrites) {
             if (!context.readOnly()) {
                 settle();
                 checkpointOrFlush();

@@ -37,15 +37,17 @@ class LayoutTest {
             UUID.fromString("b0b1b2b3-b4b5-b6b7-b8b9-babbbcbdbebf"),
             ORIGIN,
             0x3132333435363738L,
-            Compression.LZ4);
+            Compression.LZ4,
+            true,
+            0x0004142434445464L);
     /** Everything up to the path but the checksum. */
     private static final String SUPERBLOCK_BYTES = """
             55434f5753544f52 01000000 ........
-            1700000000000000 0807060504030201
+            3700000000000000 0807060504030201
             0000000000000000 1817161514131211
             2625242322210000 14000000 03000000
             6353433323130300 3837363534333231
-            0100000000000000 0000000000000000
+            0100000000000000 6454443424140400
             2016151400000000 2143050000000000
             2827262524232221 0000707071000000
             a0a1a2a3a4a5a6a7 a8a9aaabacadaeaf
@@ -299,6 +301,32 @@ class LayoutTest {
                 .isNull();
         assertThat(MapPage.value(block, 4096, 507)).isEqualTo(0x61626364656601fbL);
         assertThat(block.getLong(8192)).isZero();
+    }
+
+    @Test
+    void pageOfChecksumsIsToldFromOneOfTheMap() {
+        MapPage.setValue(block, 0, 0, 0x6162636465666768L);
+        MapPage.seal(block, 0, MapPage.SUM_MAGIC_VALUE, 5, 6, 1, 0x41424344);
+        assertBytes(0, "7553554d ........ 0500000000000000 0600000000000000 01000000 44434241 6867666564636261");
+        assertThat(MapPage.problem(block, 0, MapPage.SUM_MAGIC_VALUE, 5, 6, 1, 0x41424344))
+                .isNull();
+        assertThat(MapPage.problem(block, 0, 5, 6, 1, 0x41424344))
+                .isEqualTo("no map page: magic 0x4d555375, expected 0x50414d75");
+    }
+
+    @Test
+    void overwriteRecordHasEveryFieldInItsPlace() {
+        byte[] uuid = Superblock.bytes(SUPERBLOCK.uuid());
+        JournalRecord.encode(
+                block,
+                0,
+                JournalRecord.salted(uuid),
+                JournalRecord.OVERWRITE,
+                0x1112131415161718L,
+                0x01020304,
+                1 << 28,
+                0);
+        assertBytes(0, "........ 03000000 1817161514131211 04030201 00000010 0000000000000000");
     }
 
     @Test

@@ -27,7 +27,7 @@ class ChurnTest {
     private static final int OPERATIONS = 10_000;
     private static final int MAX_RUN = 8;
     /** Superblocks, journal, the map twice. */
-    private static final long METADATA = (64 << 10) + (4 << 20) + CHUNK + (MapTree.mostSlots(GEOMETRY) << SHIFT);
+    private static final long METADATA = (64 << 10) + (4 << 20) + CHUNK + (PagePool.mostSlots(GEOMETRY, 0) << SHIFT);
     /** What the README has: what waits for a barrier, and what one more record may add to it. */
     private static final long WAITING = (64 << 20) + (256 << SHIFT);
 

@@ -38,7 +38,7 @@ class CompactionTest {
         chunk = 1 << shift;
         Geometry geometry = new Geometry((long) chunks << shift, shift);
         dataStart = (64 << 10) + RECORDS * 32 + chunk - 1 & -(long) chunk;
-        long maxBytes = maxSlots == 0 ? 0 : dataStart + ((MapTree.mostSlots(geometry) + maxSlots) << shift);
+        long maxBytes = maxSlots == 0 ? 0 : dataStart + ((PagePool.mostSlots(geometry, 0) + maxSlots) << shift);
         UcowFormat.create(file, geometry, null, maxBytes, RECORDS, new UUID(1, 2));
         base = new byte[chunks << shift];
         new Random(shift).nextBytes(base);

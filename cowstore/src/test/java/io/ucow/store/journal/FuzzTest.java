@@ -3,8 +3,10 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.CheckReport;
+import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
+import io.ucow.store.DamagedBlockException;
 import io.ucow.store.Geometry;
 import io.ucow.store.HookedFile;
 import io.ucow.store.HookedFile.Call;
@@ -100,8 +102,8 @@ class FuzzTest {
     /** Offset and width of every field of a superblock. */
     private static final int[][] SUPERBLOCK_FIELDS = {
         {0, 8}, {8, 4}, {12, 4}, {16, 8}, {24, 8}, {32, 8}, {40, 8}, {48, 8}, {56, 4}, {60, 4}, {64, 8}, {72, 8},
-        {80, 8}, {96, 8}, {104, 8}, {112, 8}, {120, 8}, {128, 8}, {136, 8}, {144, 8}, {152, 8}, {160, 8}, {168, 8},
-        {176, 4}, {180, 4}, {184, 8}, {216, 8}
+        {80, 8}, {88, 8}, {96, 8}, {104, 8}, {112, 8}, {120, 8}, {128, 8}, {136, 8}, {144, 8}, {152, 8}, {160, 8},
+        {168, 8}, {176, 4}, {180, 4}, {184, 8}, {216, 8}
     };
 
     private final List<SparseFile> seeds = new ArrayList<>();
@@ -113,17 +115,21 @@ class FuzzTest {
     FuzzTest() throws IOException {
         int[][] shapes = {{12, 40, 64}, {12, 1600, 128}, {13, 600, 64}, {16, 20, 256}, {20, 3, 64}, {12, 1, 64}};
         for (int[] shape : shapes) {
-            seeds.add(image(shape, "empty"));
-            seeds.add(image(shape, "clean"));
-            seeds.add(image(shape, "killed"));
-            seeds.add(image(shape, "flushed"));
+            seeds.add(image(shape, "empty", false));
+            seeds.add(image(shape, "clean", false));
+            seeds.add(image(shape, "killed", false));
+            seeds.add(image(shape, "flushed", false));
+        }
+        for (int i = 1; i < shapes.length; i += 2) {
+            seeds.add(image(shapes[i], "clean", true));
+            seeds.add(image(shapes[i], "killed", true));
         }
     }
 
-    private static SparseFile image(int[] shape, String state) throws IOException {
+    private static SparseFile image(int[] shape, String state, boolean checksums) throws IOException {
         SparseFile file = new SparseFile();
         Geometry geometry = new Geometry(((long) shape[1] << shape[0]) - 100, shape[0]);
-        UcowFormat.create(file, geometry, REFERENCE, shape[2], STORE);
+        UcowFormat.create(file, geometry, REFERENCE, 0, Compression.NONE, checksums, shape[2], STORE);
         if (state.equals("empty")) {
             return file;
         }
@@ -204,7 +210,11 @@ class FuzzTest {
         }
         if (readable) {
             opened++;
-            readWrite(image, boot, random);
+            try {
+                readWrite(image, boot, random);
+            } catch (DamagedBlockException e) {
+                count(e); // what has another checksum than the image says is an error, as long as it is there
+            }
         } else {
             refused++;
         }
@@ -257,6 +267,9 @@ class FuzzTest {
             });
             assertThat(end[0]).isEqualTo(device.sizeBytes());
             file.hook((call, offset, length) -> {});
+            return true;
+        } catch (DamagedBlockException e) {
+            count(e);
             return true;
         } catch (CorruptStoreException | UnsupportedFormatException e) {
             count(e);
@@ -404,7 +417,7 @@ class FuzzTest {
         long seq = superblock.journalHead() + random.nextInt((int) capacity);
         long chunks = superblock.geometry().chunkCount();
         ByteBuffer block = ByteBuffer.allocate(JournalRecord.SIZE).order(ByteOrder.LITTLE_ENDIAN);
-        int type = random.nextInt(8) == 0 ? random.nextInt() : 1 + random.nextInt(2);
+        int type = random.nextInt(8) == 0 ? random.nextInt() : 1 + random.nextInt(superblock.checksums() ? 3 : 2);
         long chunk = random.nextInt(4) == 0 ? hostile(image, random) : Math.floorMod(random.nextLong(), chunks);
         int count = random.nextInt(3) == 0 ? (int) hostile(image, random) : 1 + random.nextInt(4);
         long value = type == JournalRecord.BARRIER
@@ -528,16 +541,22 @@ class FuzzTest {
     private static long randomMapPage(SparseFile image, Random random) throws IOException {
         Superblock superblock = superblock(image);
         if (superblock != null && superblock.rootPage() != 0 && random.nextInt(3) == 0) {
-            return superblock.rootPage() << MapPage.SHIFT < image.size() ? superblock.rootPage() : -1;
+            long root = superblock.checksums() && random.nextBoolean() ? superblock.sumsRoot() : superblock.rootPage();
+            return root << MapPage.SHIFT < image.size() ? root : -1;
         }
         long pages = Math.min(image.size() >>> 12, 1 << 12);
         for (int i = 0; i < 40 && pages > 0; i++) {
             long page = Math.floorMod(random.nextLong(), pages);
-            if (read(image, page).getInt(MapPage.MAGIC) == MapPage.MAGIC_VALUE) {
+            if (isMapPage(read(image, page))) {
                 return page;
             }
         }
         return -1;
+    }
+
+    private static boolean isMapPage(ByteBuffer block) {
+        int magic = block.getInt(MapPage.MAGIC);
+        return magic == MapPage.MAGIC_VALUE || magic == MapPage.SUM_MAGIC_VALUE;
     }
 
     /** The current superblock if it is one. */
@@ -566,7 +585,7 @@ class FuzzTest {
             block.putInt(12, 0);
             crc.update(block.duplicate().clear());
             block.putInt(12, (int) crc.getValue());
-        } else if (block.getInt(MapPage.MAGIC) == MapPage.MAGIC_VALUE) {
+        } else if (isMapPage(block)) {
             crc.update(block.duplicate().clear().position(MapPage.GENERATION));
             block.putInt(MapPage.CRC, (int) crc.getValue());
         }

@@ -35,7 +35,8 @@ class MapTreeTest {
     private final HookedFile file = new HookedFile(disk);
     private final RemapTable table = new RemapTable(CHUNKS, MapPage.FANOUT);
     private final SlotAllocator slots = new SlotAllocator("store", FIRST_SLOT, 100_000, 0);
-    private final MapTree tree = new MapTree(file, table, slots, SHIFT, UUID);
+    private final PagePool free = new PagePool(slots, SHIFT);
+    private final MapTree tree = new MapTree(file, table, free, MapPage.MAGIC_VALUE, UUID);
     private long generation;
 
     MapTreeTest() throws NativeException {}
@@ -150,14 +151,15 @@ class MapTreeTest {
         slots.free(FIRST_SLOT + 10, 4);
         // Ten leaves, four nodes, a root: four slots of four pages.
         assertThat(tree.vacate(limit << 2)).isTrue();
+        free.withhold(limit << 2);
         file.hook((call, offset, length) -> {
             if (call == Call.WRITE) {
                 assertThat(offset).isLessThan(limit << SHIFT);
             }
         });
         assertMapOnDisk(checkpoint());
-        tree.settle();
-        tree.releaseFreeSlots(slot -> slots.free(slot, 1));
+        free.settle();
+        free.releaseFreeSlots(slot -> slots.free(slot, 1));
         assertThat(slots.endOfUsed()).isEqualTo(limit);
         assertThat(slots.used()).isEqualTo(1000);
         assertThat(tree.vacate(limit << 2)).as("nothing is there any more").isFalse();
@@ -172,7 +174,7 @@ class MapTreeTest {
     void noSlotForAPageLeavesEverythingAsItWas() throws IOException {
         try (RemapTable small = new RemapTable(2000, MapPage.FANOUT);
                 SlotAllocator none = new SlotAllocator("store", 1, 1, 0);
-                MapTree full = new MapTree(disk, small, none, 12, UUID)) {
+                MapTree full = new MapTree(disk, small, new PagePool(none, 12), MapPage.MAGIC_VALUE, UUID)) {
             small.publish(0, RemapEntry.ZERO);
             assertThatThrownBy(() -> full.writeChanges(1))
                     .satisfies(e -> assertThat(Errno.of(e)).isEqualTo(Errno.ENOSPC));

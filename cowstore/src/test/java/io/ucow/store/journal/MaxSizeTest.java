@@ -39,7 +39,7 @@ class MaxSizeTest {
         chunk = 1 << shift;
         geometry = new Geometry((long) CHUNKS << shift, shift);
         long dataStart = (64 << 10) + RECORDS * 32 + chunk - 1 & -(long) chunk;
-        maxBytes = dataStart + ((MapTree.mostSlots(geometry) + ROOM) << shift);
+        maxBytes = dataStart + ((PagePool.mostSlots(geometry, 0) + ROOM) << shift);
         UcowFormat.create(file, geometry, null, maxBytes, RECORDS, new UUID(1, 2));
         model = new byte[CHUNKS << shift];
         open();
@@ -102,7 +102,7 @@ class MaxSizeTest {
     @Test
     void tooLittleIsRefusedWithTheLeastThereMayBe() throws IOException {
         Geometry large = new Geometry(1L << 40, 15);
-        long least = (64 << 10) + (4 << 20) + ((MapTree.mostSlots(large) + 1) << 15);
+        long least = (64 << 10) + (4 << 20) + ((PagePool.mostSlots(large, 0) + 1) << 15);
         assertThatThrownBy(() -> FORMAT.create(file, large, null, least - 1))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("max size " + (least - 1) + " is less than " + least);

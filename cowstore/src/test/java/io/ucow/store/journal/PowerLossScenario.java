@@ -77,6 +77,7 @@ final class PowerLossScenario {
     private final Origin origin;
     private final int chunkShift;
     private final Compression compression;
+    private final boolean checksums;
     private final int sectors;
     final long[] originStamps;
     private long nextStamp = 1;
@@ -87,12 +88,16 @@ final class PowerLossScenario {
     private final byte[] readBytes;
 
     PowerLossScenario(long seed, int chunkShift) {
-        this(seed, chunkShift, Compression.NONE);
+        this(seed, chunkShift, Compression.NONE, false);
     }
 
-    /** @param compression what chunks are compressed with now and then */
-    PowerLossScenario(long seed, int chunkShift, Compression compression) {
+    /**
+     * @param compression what chunks are compressed with now and then
+     * @param checksums whether what is read is compared with checksums
+     */
+    PowerLossScenario(long seed, int chunkShift, Compression compression, boolean checksums) {
         this.compression = compression;
+        this.checksums = checksums;
         this.random = new Random(seed);
         this.chunkShift = chunkShift;
         // Not a whole number of chunks.
@@ -134,7 +139,7 @@ final class PowerLossScenario {
         // So small a journal that checkpoints and the ring's wrap-around happen all the time.
         long size = (long) sectors * SECTOR;
         OriginReference base = new OriginReference("base", size, 0, 0, "00".repeat(32), false);
-        UcowFormat.create(file, new Geometry(size, chunkShift), base, 0, compression, 64, STORE);
+        UcowFormat.create(file, new Geometry(size, chunkShift), base, 0, compression, checksums, 64, STORE);
         return file.killedAt(file.eventCount());
     }
 

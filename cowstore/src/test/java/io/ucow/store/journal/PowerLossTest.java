@@ -55,16 +55,46 @@ class PowerLossTest {
     @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads, compressed")
     @CsvSource({"21, 14, 1", "22, 14, 3"})
     void everyCutKeepsWhatWasPromisedOfCompressedChunks(long seed, int shift, int threads) throws Exception {
-        PowerLossScenario run = new PowerLossScenario(seed, shift, Compression.LZ4);
+        PowerLossScenario run = new PowerLossScenario(seed, shift, Compression.LZ4, false);
         run.generations(threads);
         System.out.printf("power loss: seed %d, chunk 2^%d, compressed: %d cuts%n", seed, shift, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
     }
 
+    /** No block may become unreadable, whenever its checksum and it were parted. */
+    @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads, checksums, {3}")
+    @CsvSource({"31, 12, 1, NONE", "32, 13, 1, NONE", "33, 15, 1, NONE", "34, 14, 4, NONE", "35, 14, 1, LZ4"})
+    void everyCutKeepsWhatWasPromisedWithChecksums(long seed, int shift, int threads, Compression compression)
+            throws Exception {
+        PowerLossScenario run = new PowerLossScenario(seed, shift, compression, true);
+        run.generations(threads);
+        System.out.printf("power loss: seed %d, chunk 2^%d, checksums: %d cuts%n", seed, shift, run.cuts());
+        assertThat(run.cuts()).as("cuts").isGreaterThan(200);
+    }
+
+    @Test
+    void checkerCatchesAnOverwriteThatIsNotAnnouncedDurably() throws Exception {
+        assertCaught(12, true, session -> {
+            List<FaultFile.Event> events = session.file.events();
+            return session.file.forgetting(i -> i > 0 && isRecord(events.get(i - 1), JournalRecord.OVERWRITE));
+        });
+    }
+
+    /** The record is lost, as if recovery took no notice of it. */
+    @Test
+    void checkerCatchesAnOverwriteThatIsNotAnnounced() throws Exception {
+        assertCaught(
+                12,
+                true,
+                session -> session.file.replacing(e -> isRecord(e, JournalRecord.OVERWRITE)
+                        ? new FaultFile.Event(e.offset(), new byte[JournalRecord.SIZE], false)
+                        : e));
+    }
+
     /** Chunks were packed, and lost their place again. */
     @Test
     void theScenarioPacks() throws Exception {
-        PowerLossScenario run = new PowerLossScenario(21, 14, Compression.LZ4);
+        PowerLossScenario run = new PowerLossScenario(21, 14, Compression.LZ4, false);
         PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
         long packed = session.file.events().stream()
                 .filter(PowerLossTest::isRemap)
@@ -164,8 +194,12 @@ class PowerLossTest {
     }
 
     private static void assertCaught(int chunkShift, Tampering bug) throws Exception {
+        assertCaught(chunkShift, false, bug);
+    }
+
+    private static void assertCaught(int chunkShift, boolean checksums, Tampering bug) throws Exception {
         for (long seed = 1; seed < 30; seed++) {
-            PowerLossScenario run = new PowerLossScenario(seed, chunkShift);
+            PowerLossScenario run = new PowerLossScenario(seed, chunkShift, Compression.NONE, checksums);
             PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
             try {
                 run.verifyEveryCut(session.with(bug.withBug(session)));

@@ -292,7 +292,7 @@ class ResizeTest {
         Origin origin = TestDevices.origin(new byte[0]);
         Geometry small = new Geometry(500L * chunk, 12);
         long dataStart = (64 << 10) + 4096;
-        long max = dataStart + (MapTree.mostSlots(small) + 400) * chunk;
+        long max = dataStart + (PagePool.mostSlots(small, 0) + 400) * chunk;
         UcowFormat.create(file, small, null, max, RECORDS, new UUID(1, 2));
         try (CowDevice device = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT)) {
             device.write(0, ByteBuffer.allocateDirect(300 * chunk));

@@ -50,32 +50,50 @@ class UcowStoreContractTest {
     class WithCompression extends ExceptionStoreContract {
         @Override
         protected ExceptionStoreProvider format() {
-            UcowFormat format = new UcowFormat();
-            // Creates what compresses, and is that format in all else.
-            return (ExceptionStoreProvider) Proxy.newProxyInstance(
-                    ExceptionStoreProvider.class.getClassLoader(),
-                    new Class<?>[] {ExceptionStoreProvider.class},
-                    (proxy, method, arguments) -> {
-                        try {
-                            if (method.getName().equals("create")) {
-                                format.create(
-                                        (PositionalFile) arguments[0],
-                                        (Geometry) arguments[1],
-                                        (OriginReference) arguments[2],
-                                        arguments.length > 3 ? (long) arguments[3] : 0,
-                                        Compression.LZ4);
-                                return null;
-                            }
-                            return method.invoke(format, arguments);
-                        } catch (InvocationTargetException e) {
-                            throw e.getCause();
-                        }
-                    });
+            return creating(Compression.LZ4, false);
         }
 
         @Override
         protected int chunkShift() {
             return 15;
         }
+    }
+
+    @Nested
+    class WithChecksums extends ExceptionStoreContract {
+        @Override
+        protected ExceptionStoreProvider format() {
+            return creating(Compression.NONE, true);
+        }
+
+        @Override
+        protected int chunkShift() {
+            return 15;
+        }
+    }
+
+    /** Creates stores of that kind, and is ucow's own format in all else. */
+    private static ExceptionStoreProvider creating(Compression compression, boolean checksums) {
+        UcowFormat format = new UcowFormat();
+        return (ExceptionStoreProvider) Proxy.newProxyInstance(
+                ExceptionStoreProvider.class.getClassLoader(),
+                new Class<?>[] {ExceptionStoreProvider.class},
+                (proxy, method, arguments) -> {
+                    try {
+                        if (method.getName().equals("create")) {
+                            format.create(
+                                    (PositionalFile) arguments[0],
+                                    (Geometry) arguments[1],
+                                    (OriginReference) arguments[2],
+                                    arguments.length > 3 ? (long) arguments[3] : 0,
+                                    compression,
+                                    checksums);
+                            return null;
+                        }
+                        return method.invoke(format, arguments);
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                });
     }
 }

@@ -1,0 +1,50 @@
+package io.ucow.store.journal;
+
+import io.ucow.store.Zeros;
+import io.ucow.sys.Errno;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+
+/**
+ * What chunks have in their slots, as it is in the file.
+ *
+ * <p>Threading: any number of threads.
+ */
+class SlotFile {
+    final PositionalFile file;
+
+    SlotFile(PositionalFile file) {
+        this.file = file;
+    }
+
+    /** Reads all of {@code dst} from {@code offset} on. */
+    void read(ByteBuffer dst, long offset) throws IOException {
+        int wanted = dst.remaining();
+        if (file.read(dst, offset) < wanted) {
+            throw new IOException(file.name() + " at 0x" + Long.toHexString(offset) + ": file ends within a slot");
+        }
+    }
+
+    /** Writes all of {@code src} to {@code offset} and what follows. */
+    void write(ByteBuffer src, long offset) throws IOException {
+        file.write(src, offset);
+    }
+
+    /** Makes a range read as zeros, giving storage back where possible. */
+    void zero(long offset, int lengthBytes) throws IOException {
+        try {
+            file.punchHole(offset, lengthBytes);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+            Zeros.write(file, offset, lengthBytes);
+        }
+    }
+
+    /** Reads that found something damaged. */
+    long damagedReads() {
+        return 0;
+    }
+}
