@@ -23,9 +23,10 @@ import org.slf4j.LoggerFactory;
  * Changes an image: allocates clusters, writes L2 entries, and frees what they named before.
  *
  * <p>Order: a cluster's reference count is durable before anything refers to the cluster ({@link HostClusters}); an L2
- * table is durable before its L1 entry is written; the L2 entry is written, after the data, before the write is
- * acknowledged, so that a killed process loses nothing; a cluster is let go of only after a sync that covers the entry
- * which replaced it, and a grace period.
+ * table is durable before its L1 entry is written; data are durable before the L2 entry that names their cluster is
+ * written, so that power loss never leaves the entry without them; that is before the write is acknowledged, so that a
+ * killed process loses nothing; a cluster is let go of only after a sync that covers the entry which replaced it, and a
+ * grace period.
  *
  * <p>Threading: as {@link io.ucow.store.ExceptionStore}. Entries of one L2 table are written under the table's lock.
  */
@@ -45,10 +46,13 @@ final class Writer implements AutoCloseable {
     private final int clusterBits;
     private final BufferPool buffers = new BufferPool(MAX_COMMIT * L2Entry.BYTES);
 
-    private final ReentrantLock flushLock = new ReentrantLock();
-    private final AtomicLong flushesAsked = new AtomicLong();
-    /** Guarded by flushLock. */
-    private long flushesDone;
+    private final ReentrantLock syncLock = new ReentrantLock();
+    private final AtomicLong syncsAsked = new AtomicLong();
+    /** Guarded by syncLock. */
+    private long syncsDone;
+
+    /** Held by who drops what is freed. */
+    private final ReentrantLock dropLock = new ReentrantLock();
 
     private final ReentrantLock freedLock = new ReentrantLock();
     /** Clusters that one reference fewer is made to, once that is durable; some more than once. Guarded by freedLock. */
@@ -155,6 +159,8 @@ final class Writer implements AutoCloseable {
     void commit(long chunk, int count, long entry) throws IOException {
         if (RemapEntry.isZero(entry)) {
             limitWaiting();
+        } else {
+            sync();
         }
         int done = 0;
         while (done < count) {
@@ -293,26 +299,34 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    /** Groups flushes, as one sync answers all that came before it; then lets go of what is not referred to any more. */
-    void flush() throws IOException {
-        long mine = flushesAsked.incrementAndGet();
-        flushLock.lock();
+    /** Makes all that was written before durable. Who comes while one sync runs is answered, with all others, by the next. */
+    private void sync() throws IOException {
+        long mine = syncsAsked.incrementAndGet();
+        syncLock.lock();
         try {
-            if (flushesDone >= mine) {
+            if (syncsDone >= mine) {
                 return;
             }
             requireHealthy();
-            long covers = flushesAsked.get();
-            long[] ready = takeFreed();
-            try {
-                file.sync();
-            } catch (IOException e) {
-                throw fail(e);
-            }
-            flushesDone = covers;
+            long covers = syncsAsked.get();
+            file.sync();
+            syncsDone = covers;
+        } catch (IOException e) {
+            throw fail(e);
+        } finally {
+            syncLock.unlock();
+        }
+    }
+
+    /** Makes all that was written before durable, then lets go of what is not referred to any more. */
+    void flush() throws IOException {
+        long[] ready = takeFreed();
+        sync();
+        dropLock.lock();
+        try {
             drop(ready);
         } finally {
-            flushLock.unlock();
+            dropLock.unlock();
         }
     }
 
