@@ -72,6 +72,16 @@ final class CreateCommand implements Callable<Integer> {
                             + " use. none: do not. Default: ${DEFAULT-VALUE}.")
     private Compression compression;
 
+    @Option(
+            names = "--preallocate",
+            converter = Preallocation.Converter.class,
+            paramLabel = "MODE",
+            defaultValue = "off",
+            description =
+                    "full: set aside all space that the image can take, so that the disk can be written wholly"
+                            + " whatever else fills the file system. off: take space as it is written. Default: ${DEFAULT-VALUE}.")
+    private Preallocation preallocation;
+
     @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
     private Path image;
 
@@ -92,7 +102,8 @@ final class CreateCommand implements Callable<Integer> {
                 (int) chunk,
                 format,
                 maxSize == null ? OptionalLong.empty() : OptionalLong.of(maxSize),
-                compression));
+                compression,
+                preallocation == Preallocation.FULL));
         return ExitCodes.OK;
     }
 }

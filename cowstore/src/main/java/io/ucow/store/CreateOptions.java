@@ -14,6 +14,7 @@ import java.util.OptionalLong;
  * @param format the plug-in's name
  * @param maxBytes what the file may grow to, metadata included; empty for no limit
  * @param compression what chunks are compressed with that are not written to any more
+ * @param reserved true to have the file system set aside all that the file can take
  */
 public record CreateOptions(
         Path image,
@@ -22,11 +23,24 @@ public record CreateOptions(
         int chunkBytes,
         String format,
         OptionalLong maxBytes,
-        Compression compression) {
+        Compression compression,
+        boolean reserved) {
     /** Chunk size unless asked otherwise; the README says what was measured. */
     public static final int DEFAULT_CHUNK_BYTES = 32 << 10;
     /** Plug-in unless asked otherwise. */
     public static final String DEFAULT_FORMAT = "ucow";
+
+    /** With no space set aside. */
+    public CreateOptions(
+            Path image,
+            Optional<Path> base,
+            OptionalLong sizeBytes,
+            int chunkBytes,
+            String format,
+            OptionalLong maxBytes,
+            Compression compression) {
+        this(image, base, sizeBytes, chunkBytes, format, maxBytes, compression, false);
+    }
 
     /** Without a limit, and without compression. */
     public CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
@@ -47,6 +61,10 @@ public record CreateOptions(
         if (compression != Compression.NONE && maxBytes.isPresent()) {
             throw new IllegalArgumentException("a max size and compression exclude each other: a compressed chunk whose"
                     + " neighbours are gone can keep two slots from others");
+        }
+        if (compression != Compression.NONE && reserved) {
+            throw new IllegalArgumentException(
+                    "preallocation and compression exclude each other: space that is set aside is not saved");
         }
         if (base.isEmpty() && sizeBytes.isEmpty()) {
             throw new IllegalArgumentException("a device without a base needs a size");

@@ -157,6 +157,9 @@ public final class Images {
             try {
                 lock(plugin, file, image, true);
                 plugin.create(file, geometry, origin, options.maxBytes().orElse(0), options.compression());
+                if (options.reserved()) {
+                    plugin.reserve(file, image);
+                }
                 done = true;
             } finally {
                 if (!done) {

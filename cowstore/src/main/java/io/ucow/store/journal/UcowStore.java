@@ -49,7 +49,7 @@ final class UcowStore implements CompactableStore {
     private static final Logger LOG = LoggerFactory.getLogger(UcowStore.class);
 
     /** What discards may leave waiting for a barrier; whoever would add to more sees to one first. */
-    private static final long MAX_WAITING_BYTES = 64 << 20;
+    static final long MAX_WAITING_BYTES = 64 << 20;
 
     /** A page may move twice until it is where it would be without gaps: with those above it, which were there before. */
     private static final int MAX_MAP_PASSES = 3;
@@ -342,6 +342,10 @@ final class UcowStore implements CompactableStore {
         requireHealthy();
         noteWrite(entry, offsetInChunk, lengthBytes);
         long offset = storeOffset(entry) + offsetInChunk;
+        if (superblock.isReserved()) {
+            Zeros.write(file, offset, lengthBytes);
+            return;
+        }
         try {
             file.punchHole(offset, lengthBytes);
         } catch (IOException e) {
@@ -675,6 +679,9 @@ final class UcowStore implements CompactableStore {
     }
 
     private void punchBytes(long offset, long lengthBytes) throws IOException {
+        if (superblock.isReserved()) {
+            return;
+        }
         try {
             file.punchHole(offset, lengthBytes);
         } catch (IOException e) {
@@ -752,6 +759,9 @@ final class UcowStore implements CompactableStore {
      * not matter whether power loss undoes this.
      */
     private void cutFreeEnd() throws IOException {
+        if (superblock.isReserved()) {
+            return;
+        }
         long end = slots.shutEnd() << chunkShift;
         try {
             if (file.size() > end) {
@@ -820,6 +830,9 @@ final class UcowStore implements CompactableStore {
         details.put("data start", Long.toString(now.dataStart()));
         if (now.maxBytes() != 0) {
             details.put("max size", Long.toString(now.maxBytes()));
+        }
+        if (now.isReserved()) {
+            details.put("preallocation", "full");
         }
         if (now.origin() != null && now.origin().isChanging()) {
             details.put("commit", "not finished");
