@@ -78,6 +78,16 @@ final class CreateCommand implements Callable<Integer> {
                     + " what the disk under it has changed is an I/O error then. See 'ucow scrub'.")
     private boolean checksums;
 
+    @Option(
+            names = "--preallocate",
+            converter = Preallocation.Converter.class,
+            paramLabel = "MODE",
+            defaultValue = "off",
+            description =
+                    "full: set aside all space that the image can take, so that the disk can be written wholly"
+                            + " whatever else fills the file system. off: take space as it is written. Default: ${DEFAULT-VALUE}.")
+    private Preallocation preallocation;
+
     @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
     private Path image;
 
@@ -99,7 +109,8 @@ final class CreateCommand implements Callable<Integer> {
                 format,
                 maxSize == null ? OptionalLong.empty() : OptionalLong.of(maxSize),
                 compression,
-                checksums));
+                checksums,
+                preallocation == Preallocation.FULL));
         return ExitCodes.OK;
     }
 }

@@ -13,11 +13,8 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /**
  * {@code ucow scrub}: compares what an image holds with its checksums. As JSON:
@@ -34,9 +31,6 @@ import picocli.CommandLine.Spec;
         },
         mixinStandardHelpOptions = true)
 final class ScrubCommand implements Callable<Integer> {
-    @Spec
-    private CommandSpec spec;
-
     @Mixin
     private Output output;
 
@@ -59,9 +53,6 @@ final class ScrubCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (rate != null && rate == 0) {
-            throw new ParameterException(spec.commandLine(), "at a rate of 0 bytes a second it would never end");
-        }
         Daemons daemons = Daemons.ofUser();
         Optional<Daemons.Found> served = daemons.find(image);
         long bytesPerSecond = rate == null ? 0 : rate;

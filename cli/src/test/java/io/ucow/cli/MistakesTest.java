@@ -68,6 +68,8 @@ class MistakesTest {
         mistake(USAGE, "none, lz4", "create --base ./base --compress zstd ./x.cow");
         mistake(USAGE, "exclude each other", "create --size 1G --max-size 1G --compress lz4 ./x.cow");
         mistake(USAGE, "16K or more", "create --base ./base --compress lz4 --chunk 8K ./x.cow");
+        mistake(USAGE, "off, full", "create --base ./base --preallocate metadata ./x.cow");
+        mistake(USAGE, "exclude each other", "create --base ./base --preallocate full --compress lz4 ./x.cow");
         mistake(NOT_FOUND, "nowhere: no such base", "create --base ./nowhere ./x.cow");
         mistake(NOT_FOUND, "nowhere", "create --base ./base ./nowhere/x.cow");
         mistake(EXISTS, "vm.cow: exists already", "create --base ./base ./vm.cow");
@@ -175,7 +177,7 @@ class MistakesTest {
 
         mistake(USAGE, "IMAGE", "scrub");
         mistake(USAGE, "is not a size", "scrub --rate slow ./vm.cow");
-        mistake(USAGE, "would never end", "scrub --rate 0 ./vm.cow");
+        mistake(USAGE, "1 or more", "scrub --rate 0 ./vm.cow");
         mistake(NOT_FOUND, "no such image", "scrub ./nowhere.cow");
         mistake(UNSUPPORTED, "is not an image", "scrub ./base");
         mistake(UNSUPPORTED, "ucow create --checksums", "scrub ./vm.cow");

@@ -15,6 +15,7 @@ import java.util.OptionalLong;
  * @param maxBytes what the file may grow to, metadata included; empty for no limit
  * @param compression what chunks are compressed with that are not written to any more
  * @param checksums whether what it holds is to be compared with checksums when it is read
+ * @param reserved true to have the file system set aside all that the file can take
  */
 public record CreateOptions(
         Path image,
@@ -24,13 +25,14 @@ public record CreateOptions(
         String format,
         OptionalLong maxBytes,
         Compression compression,
-        boolean checksums) {
+        boolean checksums,
+        boolean reserved) {
     /** Chunk size unless asked otherwise; the README says what was measured. */
     public static final int DEFAULT_CHUNK_BYTES = 32 << 10;
     /** Plug-in unless asked otherwise. */
     public static final String DEFAULT_FORMAT = "ucow";
 
-    /** Without checksums. */
+    /** Without checksums, and with no space set aside. */
     public CreateOptions(
             Path image,
             Optional<Path> base,
@@ -39,10 +41,10 @@ public record CreateOptions(
             String format,
             OptionalLong maxBytes,
             Compression compression) {
-        this(image, base, sizeBytes, chunkBytes, format, maxBytes, compression, false);
+        this(image, base, sizeBytes, chunkBytes, format, maxBytes, compression, false, false);
     }
 
-    /** Without a limit, compression and checksums. */
+    /** Without a limit, and without compression. */
     public CreateOptions(Path image, Optional<Path> base, OptionalLong sizeBytes, int chunkBytes, String format) {
         this(image, base, sizeBytes, chunkBytes, format, OptionalLong.empty(), Compression.NONE);
     }
@@ -61,6 +63,10 @@ public record CreateOptions(
         if (compression != Compression.NONE && maxBytes.isPresent()) {
             throw new IllegalArgumentException("a max size and compression exclude each other: a compressed chunk whose"
                     + " neighbours are gone can keep two slots from others");
+        }
+        if (compression != Compression.NONE && reserved) {
+            throw new IllegalArgumentException(
+                    "preallocation and compression exclude each other: space that is set aside is not saved");
         }
         if (base.isEmpty() && sizeBytes.isEmpty()) {
             throw new IllegalArgumentException("a device without a base needs a size");

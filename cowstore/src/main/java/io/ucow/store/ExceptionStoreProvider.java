@@ -81,6 +81,17 @@ public interface ExceptionStoreProvider {
         create(file, geometry, origin, maxBytes, compression);
     }
 
+    /**
+     * Has the file system set aside all space that a store can need which {@link #create} has just made, up to its limit, so
+     * that no write to its device lacks any.
+     *
+     * @throws IllegalArgumentException if the format cannot do that; in words fit for a command line's user
+     * @throws StoreFullException if there is not so much
+     */
+    default void reserve(PositionalFile file, Path image) throws IOException {
+        throw new IllegalArgumentException("format '" + name() + "' does not preallocate");
+    }
+
     /** As the other, without a limit. */
     default void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
         create(file, geometry, origin, 0);

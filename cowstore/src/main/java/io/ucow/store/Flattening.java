@@ -79,7 +79,15 @@ public final class Flattening {
         OptionalLong size = OptionalLong.of(device.sizeBytes());
         write(out, part -> {
             Images.create(new CreateOptions(
-                    part, Optional.empty(), size, chunkBytes, format, OptionalLong.empty(), compression, checksums));
+                    part,
+                    Optional.empty(),
+                    size,
+                    chunkBytes,
+                    format,
+                    OptionalLong.empty(),
+                    compression,
+                    checksums,
+                    false));
             try (CowDevice image = Images.open(part, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
                 DeviceCopy.copy(device, new PackingSink(image), progress);
                 image.packAll();

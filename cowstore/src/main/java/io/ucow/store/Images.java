@@ -171,6 +171,9 @@ public final class Images {
                         options.maxBytes().orElse(0),
                         options.compression(),
                         options.checksums());
+                if (options.reserved()) {
+                    plugin.reserve(file, image);
+                }
                 done = true;
             } finally {
                 if (!done) {

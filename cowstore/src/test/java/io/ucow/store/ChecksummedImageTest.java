@@ -37,8 +37,8 @@ class ChecksummedImageTest {
 
     private Path create(Optional<Path> base, OptionalLong maxBytes) throws IOException {
         Path image = dir.resolve("vm.cow");
-        Images.create(
-                new CreateOptions(image, base, OptionalLong.of(SIZE), CHUNK, "ucow", maxBytes, Compression.NONE, true));
+        Images.create(new CreateOptions(
+                image, base, OptionalLong.of(SIZE), CHUNK, "ucow", maxBytes, Compression.NONE, true, false));
         return image;
     }
 

@@ -56,7 +56,7 @@ class FullDiskIT {
     @BeforeAll
     static void needs() {
         Requirements.loop();
-        Requirements.tools("mount", "umount", "mkfs.ext4", "truncate", "fallocate", "dd");
+        Requirements.tools("mount", "umount", "mkfs.ext4", "truncate", "fallocate", "dd", "blkdiscard");
     }
 
     private void prepare(Disk type) throws IOException {
@@ -168,6 +168,36 @@ class FullDiskIT {
         home.detach(image);
         home.check(image);
         Tool.of("cmp", base, home.attach(image)).succeed();
+    }
+
+    /** What was set aside when the image was created is there whoever fills the disk; or there is no image. */
+    @ParameterizedTest
+    @EnumSource(Disk.class)
+    void preallocatedImageNeedsNoRoom(Disk type) throws Exception {
+        base = home.randomFile("base", 4, 1);
+        disk = Files.createDirectory(home.path("disk"));
+        type.mount(home, disk);
+        Path tooLarge = disk.resolve("large.cow");
+        Tool.Result refused = home.ucow("create", "--size", "1G", "--preallocate", "full", tooLarge)
+                .exit(14);
+        assertThat(refused.stderr()).hasLineCount(1).contains("set aside");
+        assertThat(tooLarge).doesNotExist();
+
+        image = home.create("disk/vm.cow", base, "--preallocate", "full");
+        Path ballast = disk.resolve(BALLAST);
+        Tool.Result full =
+                Tool.of("dd", "if=/dev/zero", "of=" + ballast, "bs=4k").run();
+        assertThat(full.stderr()).contains("No space left on device");
+        Path device = home.attach(image);
+        for (long seed = 2; seed < 4; seed++) {
+            Path content = home.randomFile("content" + seed, 4, seed);
+            Tool.of("dd", "if=" + content, "of=" + device, "bs=64k", "oflag=direct", "conv=fsync")
+                    .succeed();
+            Tool.of("cmp", content, device).succeed();
+            Tool.of("blkdiscard", device).succeed();
+        }
+        home.detach(image);
+        home.check(image);
     }
 
     /** @return how many writes succeeded before one failed, which it must with {@code ENOSPC} */

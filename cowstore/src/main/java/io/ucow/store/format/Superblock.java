@@ -61,6 +61,9 @@ public record Superblock(
         Compression compression,
         boolean checksums,
         long sumsRoot) {
+    /** Compatible feature: the file system has set all space aside that the file may take, and nothing gives it back. */
+    public static final long RESERVED = 1;
+
     /** Incompatible feature: the field "max size" is in force. A writer that does not know it would drop it. */
     public static final long MAX_SIZE = 2;
 
@@ -326,6 +329,31 @@ public record Superblock(
                 HexFormat.of().formatHex(fingerprint),
                 isImage,
                 isChanging);
+    }
+
+    /** True when all space up to {@link #maxBytes} is set aside for the file. */
+    public boolean isReserved() {
+        return (compatibleFeatures & RESERVED) != 0;
+    }
+
+    /** A copy, of the same generation, of a store for which {@code newMaxBytes} are set aside, and that takes no more. */
+    public Superblock reserving(long newMaxBytes) {
+        return new Superblock(
+                compatibleFeatures | RESERVED,
+                generation,
+                geometry,
+                rootPage,
+                journalOffset,
+                journalCapacity,
+                journalHead,
+                dataStart,
+                uuid,
+                bootId,
+                origin,
+                newMaxBytes,
+                compression,
+                checksums,
+                sumsRoot);
     }
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */

@@ -214,6 +214,9 @@ final class Recovery implements AutoCloseable {
 
     /** Storage in slots that nothing owns: left by a session that was killed, given back when the store is opened. */
     long leakedBytes() throws IOException {
+        if (superblock.isReserved()) {
+            return 0;
+        }
         long[] leaked = new long[1];
         int shift = geometry.chunkShift();
         slots.forEachFreeRun(endOfSlots(), (slot, count) -> leaked[0] += file.dataBytes(slot << shift, count << shift));

@@ -82,7 +82,7 @@ final class Repair {
         long oldSize = file.size();
         long firstSlot = salvage.endOfSlots();
         boolean written = false;
-        long room = now.maxBytes() == 0
+        long room = now.maxBytes() == 0 || now.isReserved()
                 ? Recovery.MAX_FILE_SLOTS
                 : now.maxBytes() >>> now.geometry().chunkShift();
         if (firstSlot >= room) {
@@ -103,6 +103,12 @@ final class Repair {
             file.sync();
             written = true;
             Superblock next = now.advanced(root, head, Superblock.CLEAN).withSumsRoot(0);
+            if (now.isReserved()) {
+                long chunkSize = now.geometry().chunkSize();
+                long end = Math.max(now.maxBytes(), file.size() + chunkSize - 1 & -chunkSize);
+                file.preallocate(0, end);
+                next = next.reserving(end);
+            }
             UcowFormat.write(file, next);
             if (!Recovery.hasBothSuperblocks(file)) {
                 // The old one was not where its generation belongs.
@@ -118,6 +124,9 @@ final class Repair {
     /** Punches out what nothing in the store, which is sound, refers to. */
     static void giveBackLeaks(PositionalFile file, UUID bootId) throws IOException {
         try (Recovery recovery = new Recovery(file, bootId, Problems.STRICT)) {
+            if (recovery.superblock().isReserved()) {
+                return;
+            }
             int shift = recovery.superblock().geometry().chunkShift();
             recovery.slots()
                     .forEachFreeRun(recovery.endOfSlots(), (slot, count) -> punch(file, slot << shift, count << shift));

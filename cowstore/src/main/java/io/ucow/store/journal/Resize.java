@@ -66,6 +66,11 @@ final class Resize {
             throw new IllegalArgumentException(image + ": has " + now.geometry().sizeBytes()
                     + " bytes, and what is past " + sizeBytes + " would be lost; add --shrink if nobody needs it");
         }
+        if (now.isReserved() && sizeBytes > now.geometry().sizeBytes()) {
+            throw new IllegalArgumentException(image
+                    + ": space was set aside for the size that it has, by --preallocate, so"
+                    + " it cannot grow; flatten it to an image that can: ucow flatten -O ucow " + image + " NEW-IMAGE");
+        }
         UcowFormat.requireRoom(image.toString(), geometry, now.dataStart(), now.maxBytes(), now.checksums());
         Superblock next = prepare(geometry);
         ContentId content = ContentId.random();

@@ -13,9 +13,12 @@ import java.nio.ByteBuffer;
  */
 class SlotFile {
     final PositionalFile file;
+    private final boolean keepsSpace;
 
-    SlotFile(PositionalFile file) {
+    /** @param keepsSpace whether what the file occupies is never given back */
+    SlotFile(PositionalFile file, boolean keepsSpace) {
         this.file = file;
+        this.keepsSpace = keepsSpace;
     }
 
     /** Reads all of {@code dst} from {@code offset} on. */
@@ -31,8 +34,12 @@ class SlotFile {
         file.write(src, offset);
     }
 
-    /** Makes a range read as zeros, giving storage back where possible. */
+    /** Makes a range read as zeros, giving storage back where possible, unless it is to be kept. */
     void zero(long offset, int lengthBytes) throws IOException {
+        if (keepsSpace) {
+            Zeros.write(file, offset, lengthBytes);
+            return;
+        }
         try {
             file.punchHole(offset, lengthBytes);
         } catch (IOException e) {

@@ -46,8 +46,8 @@ final class SummedSlotFile extends SlotFile {
     private final ReentrantLock[] locks = new ReentrantLock[LOCKS];
     private final LongAdder damaged = new LongAdder();
 
-    SummedSlotFile(PositionalFile file, SumTable sums) {
-        super(file);
+    SummedSlotFile(PositionalFile file, SumTable sums, boolean keepsSpace) {
+        super(file, keepsSpace);
         this.sums = sums;
         for (int i = 0; i < locks.length; i++) {
             locks[i] = new ReentrantLock();

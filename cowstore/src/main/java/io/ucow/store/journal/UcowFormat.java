@@ -157,6 +157,41 @@ public final class UcowFormat implements ExceptionStoreProvider {
         write(file, first);
     }
 
+    @Override
+    public void reserve(PositionalFile file, Path image) throws IOException {
+        Superblock now = Recovery.readSuperblock(file);
+        Geometry geometry = now.geometry();
+        // Every chunk, slots that were discarded and wait for a barrier, as far as writers let them, and twice the map;
+        // so
+        // the checksums, of which there are certainly no more than of a file of twice that.
+        long waiting = Math.min(geometry.chunkCount(), UcowStore.MAX_WAITING_BYTES >>> geometry.chunkShift());
+        long slots = geometry.chunkCount() + waiting;
+        slots += PagePool.mostSlots(
+                geometry, now.checksums() ? now.dataStart() + ((2 * slots) << geometry.chunkShift()) : 0);
+        long most = now.dataStart() + (slots << geometry.chunkShift());
+        long bytes = now.maxBytes() == 0 ? most : Math.min(most, now.maxBytes());
+        try {
+            file.preallocate(0, bytes);
+        } catch (IOException e) {
+            if (Errno.of(e) == Errno.ENOSPC) {
+                throw new StoreFullException(
+                        image + ": no space to set aside " + bytes
+                                + " bytes, which are all that it can take; make room, or"
+                                + " create it without --preallocate",
+                        e);
+            }
+            if (Errno.of(e) == Errno.EOPNOTSUPP) {
+                throw new IOException(
+                        image + ": its file system cannot set space aside; create it without --preallocate", e);
+            }
+            throw e;
+        }
+        write(
+                file,
+                now.advanced(now.rootPage(), now.journalHead(), Superblock.CLEAN)
+                        .reserving(bytes));
+    }
+
     /** Writes a superblock over the one that does not count, durably. */
     static void write(PositionalFile file, Superblock superblock) throws IOException {
         write(file, superblock, encoded(superblock));

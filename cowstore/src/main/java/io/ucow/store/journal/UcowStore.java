@@ -50,7 +50,7 @@ final class UcowStore implements ChecksummedStore {
     private static final Logger LOG = LoggerFactory.getLogger(UcowStore.class);
 
     /** What discards may leave waiting for a barrier; whoever would add to more sees to one first. */
-    private static final long MAX_WAITING_BYTES = 64 << 20;
+    static final long MAX_WAITING_BYTES = 64 << 20;
 
     /** A page may move twice until it is where it would be without gaps: with those above it, which were there before. */
     private static final int MAX_MAP_PASSES = 3;
@@ -179,7 +179,8 @@ final class UcowStore implements ChecksummedStore {
         }
         this.sums = recovery.sums();
         this.sumTree = recovery.sumTree();
-        this.data = sums == null ? new SlotFile(file) : new SummedSlotFile(file, sums);
+        boolean keepsSpace = superblock.isReserved();
+        this.data = sums == null ? new SlotFile(file, keepsSpace) : new SummedSlotFile(file, sums, keepsSpace);
         this.overwrites = sums == null || context.readOnly() ? null : new Overwrites(journal, endOfFile(), room());
         this.maintenance = new Maintenance(this::maintain, image.toString(), LOG);
     }
@@ -775,6 +776,9 @@ final class UcowStore implements ChecksummedStore {
     }
 
     private void punchBytes(long offset, long lengthBytes) throws IOException {
+        if (superblock.isReserved()) {
+            return;
+        }
         try {
             file.punchHole(offset, lengthBytes);
         } catch (IOException e) {
@@ -858,6 +862,9 @@ final class UcowStore implements ChecksummedStore {
      * not matter whether power loss undoes this.
      */
     private void cutFreeEnd() throws IOException {
+        if (superblock.isReserved()) {
+            return;
+        }
         long end = slots.shutEnd() << chunkShift;
         try {
             if (file.size() > end) {
@@ -926,6 +933,9 @@ final class UcowStore implements ChecksummedStore {
         details.put("data start", Long.toString(now.dataStart()));
         if (now.maxBytes() != 0) {
             details.put("max size", Long.toString(now.maxBytes()));
+        }
+        if (now.isReserved()) {
+            details.put("preallocation", "full");
         }
         if (now.origin() != null && now.origin().isChanging()) {
             details.put("commit", "not finished");

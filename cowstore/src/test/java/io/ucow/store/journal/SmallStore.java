@@ -8,7 +8,7 @@ import java.util.UUID;
 
 /** Stores with the smallest journal, for tests that copy them time and again. */
 public final class SmallStore {
-    private static final long RECORDS = 64;
+    static final long RECORDS = 64;
 
     private SmallStore() {}
 

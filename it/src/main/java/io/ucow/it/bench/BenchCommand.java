@@ -32,8 +32,9 @@ import picocli.CommandLine.Spec;
         footer = {
             "",
             "Targets: native (a raw copy under a loop device), qemu and qemu-ext (qemu-storage-daemon's FUSE export of a",
-            "qcow2 overlay), nbdkit (cow filter, nbdfuse), xmount, ucow-jnr, ucow-direct. Those that are not installed are",
-            "left out. All data fits in the page cache. The defaults take about a quarter of an hour.",
+            "qcow2 overlay), nbdkit (cow filter, nbdfuse), xmount, ucow-jnr, ucow-direct; for the jobs on stores, store-plain",
+            "and store-lz4. Those that are not installed are left out. All data fits in the page cache. The defaults take",
+            "about twenty minutes.",
             "",
             "bin/bench --engine [JMH's options] measures the engine alone."
         })
@@ -175,6 +176,9 @@ public final class BenchCommand implements Callable<Integer> {
         try {
             System.err.println("Writing a base of " + Sizes.format(sizeBytes));
             scratch.writeBase(sizeBytes);
+            if (jobs.stream().anyMatch(job -> job.stage() == Stage.TREE)) {
+                scratch.writeTree(sizeBytes);
+            }
             return new Runner(scratch, targets, jobs, seconds, sizeBytes, System.err).run(rounds);
         } finally {
             scratch.close();

@@ -1,6 +1,7 @@
 package io.ucow.it.bench;
 
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * One thing to measure.
@@ -15,6 +16,18 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
     static final Job FILL =
             new Job("fill-1m", Stage.ALTERED, Unit.MEGABYTES, false, List.of("--rw=write", "--bs=1M", "--iodepth=4"));
     static final Job BONNIE = new Job(BonnieCsv.JOB, Stage.FILE_SYSTEM, Unit.KIBIBYTES, false, List.of());
+
+    /** What half can be saved of: random bytes, and as many zeros. */
+    private static final List<String> COMPRESSIBLE =
+            List.of("--buffer_compress_percentage=50", "--buffer_compress_chunk=4k", "--refill_buffers");
+
+    static final Job STORE_FILL = new Job(
+            "store-fill-1m",
+            Stage.FILLED,
+            Unit.MEGABYTES,
+            false,
+            concat(List.of("--rw=write", "--bs=1M", "--iodepth=4"), COMPRESSIBLE));
+    static final Job TREE_SPACE = new Job("tree-space", Stage.TREE, Unit.TAKEN, false, List.of());
 
     static final Job FLATTEN = new Job("flatten", Stage.MOVED, Unit.MEGABYTES, false, List.of());
     static final Job COMMIT = new Job("commit", Stage.MOVED, Unit.MEGABYTES, false, List.of());
@@ -37,22 +50,33 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
             sequential("rewrite-1m", Stage.ALTERED, "--rw=write"),
             random("write-4k-fsync", Stage.ALTERED, "--rw=randwrite", "--iodepth=1", "--fsync=1"),
             BONNIE,
+            TREE_SPACE,
+            random("tree-read-4k-qd16", Stage.TREE, "--rw=randread", "--iodepth=16"),
+            random("tree-read-4k-qd1", Stage.TREE, "--rw=randread", "--iodepth=1"),
+            sequential("tree-read-1m", Stage.TREE, "--rw=read"),
+            STORE_FILL,
+            // In the first quarter, while the rest, ten seconds after it was written, is packed.
+            new Job(
+                    "packing-write-4k-qd16",
+                    Stage.FILLED,
+                    Unit.IOPS,
+                    true,
+                    concat(
+                            List.of("--rw=randwrite", "--bs=4k", "--iodepth=16", "--size=25%", "--ramp_time=10"),
+                            COMPRESSIBLE)),
             FLATTEN,
             COMMIT);
 
     private static Job random(String name, Stage stage, String... options) {
-        return new Job(name, stage, Unit.IOPS, true, List.of(concat("--bs=4k", options)));
+        return new Job(name, stage, Unit.IOPS, true, concat(List.of("--bs=4k"), List.of(options)));
     }
 
     private static Job sequential(String name, Stage stage, String option) {
         return new Job(name, stage, Unit.MEGABYTES, true, List.of("--bs=1M", "--iodepth=4", option));
     }
 
-    private static String[] concat(String first, String... others) {
-        String[] all = new String[others.length + 1];
-        all[0] = first;
-        System.arraycopy(others, 0, all, 1, others.length);
-        return all;
+    private static List<String> concat(List<String> first, List<String> others) {
+        return Stream.concat(first.stream(), others.stream()).toList();
     }
 
     /** Its rows: one, but for bonnie++, which has one for each of its rates. */

@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
-/** The results as two tables, rates and latencies, with what is to be known of them below: ready for a README. */
+/** The results as tables: rates, kinds of stores, latencies, with what is to be known of them below: ready for a README. */
 final class MarkdownReport {
     private static final String NOTHING = "–";
 
@@ -35,25 +35,75 @@ final class MarkdownReport {
     public String toString() {
         text.setLength(0);
         rates();
+        stores();
         text.append('\n');
         latencies();
         notes();
         return text.toString();
     }
 
-    private void rates() {
+    private List<Target> targets(boolean stores) {
+        return results.targets().stream()
+                .filter(target -> (target.family() == Target.Family.STORE) == stores)
+                .toList();
+    }
+
+    private List<Metric> metrics(boolean stores) {
+        List<String> jobs = results.jobs().stream()
+                .filter(job -> job.stage().isOfStores() == stores)
+                .map(Job::name)
+                .toList();
+        return results.metrics().stream()
+                .filter(metric -> jobs.contains(metric.job()))
+                .toList();
+    }
+
+    /** Kinds of stores, and each as a multiple of the plain one. */
+    private void stores() {
+        if (metrics(true).isEmpty()) {
+            return;
+        }
+        List<Target> kinds = targets(true);
+        Target plain = kinds.stream()
+                .filter(kind -> kind.name().equals(StoreKind.PLAIN))
+                .findFirst()
+                .orElse(null);
+        List<Target> others = kinds.stream().filter(kind -> kind != plain).toList();
         List<String> heads = new ArrayList<>(List.of("job", "unit"));
-        results.targets().forEach(target -> heads.add(target.label() + (target.syncs() ? "" : " ¹")));
+        kinds.forEach(kind -> heads.add(kind.label()));
+        if (plain != null) {
+            others.forEach(kind -> heads.add(kind.label() + " / plain"));
+        }
+        text.append('\n');
+        head(heads);
+        for (Metric metric : metrics(true)) {
+            List<String> cells =
+                    new ArrayList<>(List.of(metric.name(), metric.unit().label()));
+            kinds.forEach(kind -> cells.add(rate(metric, kind)));
+            if (plain != null) {
+                others.forEach(kind -> cells.add(ratio(results.rateRatio(metric, kind, plain))));
+            }
+            row(cells);
+        }
+    }
+
+    private void rates() {
+        if (metrics(false).isEmpty()) {
+            return;
+        }
+        List<String> heads = new ArrayList<>(List.of("job", "unit"));
+        List<Target> targets = targets(false);
+        targets.forEach(target -> heads.add(target.label() + (target.syncs() ? "" : " ¹")));
         if (ucow != null) {
             heads.add(ucow.label() + " / better QEMU");
             heads.add(ucow.label() + " / native");
             heads.add("p99 / QEMU's");
         }
         head(heads);
-        for (Metric metric : results.metrics()) {
+        for (Metric metric : metrics(false)) {
             List<String> cells =
                     new ArrayList<>(List.of(metric.name(), metric.unit().label()));
-            for (Target target : results.targets()) {
+            for (Target target : targets) {
                 cells.add(rate(metric, target));
             }
             if (ucow != null) {

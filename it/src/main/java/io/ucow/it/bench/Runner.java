@@ -59,6 +59,9 @@ final class Runner {
                         jobs.stream().filter(job -> job.stage() == stage).toList();
                 if (!selected.isEmpty()) {
                     for (Target target : order) {
+                        if (stage.isOfStores() != (target.family() == Target.Family.STORE)) {
+                            continue;
+                        }
                         if (stage == Stage.MOVED) {
                             runMoves(selected, target, round);
                         } else {
@@ -74,9 +77,12 @@ final class Runner {
     private void runStage(Stage stage, List<Job> selected, Target target, int round) throws IOException {
         scratch.settle();
         List<Job> open = new ArrayList<>(selected);
-        try (Attachment attachment = target.attach(scratch)) {
+        try (Attachment attachment = stage == Stage.TREE ? target.attachTree(scratch) : target.attach(scratch)) {
             if (stage == Stage.ALTERED && !selected.contains(Job.FILL)) {
                 fio(Job.FILL, attachment.device());
+            }
+            if (stage == Stage.FILLED && !selected.contains(Job.STORE_FILL)) {
+                fio(Job.STORE_FILL, attachment.device());
             }
             for (Job job : selected) {
                 runJob(job, attachment.device(), target, round);
@@ -151,6 +157,8 @@ final class Runner {
         try {
             if (job.equals(Job.BONNIE)) {
                 bonnie(device).forEach((metric, sample) -> add(metric, target, round, sample));
+            } else if (job.equals(Job.TREE_SPACE)) {
+                add(job.metrics().get(0), target, round, Sample.of(target.takenBytes(scratch) / 1e6));
             } else {
                 add(job.metrics().get(0), target, round, fio(job, device));
             }

@@ -55,6 +55,11 @@ final class Scratch implements Closeable {
         return path("base.img");
     }
 
+    /** A disk that holds a tree of files. */
+    Path tree() {
+        return path("tree.img");
+    }
+
     /** What a disk is flattened to. */
     Path out() {
         return path("out.img");
@@ -74,6 +79,19 @@ final class Scratch implements Closeable {
                 out.write(part);
             }
         }
+    }
+
+    /**
+     * Writes the tree: this system's programs, libraries and documents, one behind the other, as far as there is room.
+     *
+     * @param sizeBytes a multiple of 1 MiB
+     */
+    void writeTree(long sizeBytes) throws IOException {
+        String pipe = "tar -cf - -C / usr 2>/dev/null | head -c \"$1\" >\"$2\"";
+        program("sh", "-c", pipe, "sh", sizeBytes, tree())
+                .within(Duration.ofMinutes(5))
+                .run();
+        program("truncate", "--size=" + sizeBytes, tree()).run();
     }
 
     /**

@@ -8,6 +8,15 @@ enum Stage {
     ALTERED,
     /** An ext4 made on it. */
     FILE_SYSTEM,
+    /** A store that holds a tree of files, as a system has them, and that nobody has written to since. */
+    TREE,
+    /** A store wholly written, by {@code store-fill-1m}, with what half can be saved of. */
+    FILLED,
     /** No device: an overlay that has data in the half of its chunks, and what moves whole disks. */
-    MOVED
+    MOVED;
+
+    /** True when its jobs are done by kinds of stores, and compare these. */
+    boolean isOfStores() {
+        return this == TREE || this == FILLED;
+    }
 }

@@ -11,7 +11,9 @@ interface Target {
         NATIVE,
         QEMU,
         OTHER,
-        UCOW
+        UCOW,
+        /** One of ucow's stores, with options: it takes part in the jobs on stores, and in no others. */
+        STORE
     }
 
     /** What {@code --targets} selects. */
@@ -40,6 +42,20 @@ interface Target {
      * @throws IOException if that fails; what was begun is {@linkplain Scratch#close taken away} with the scratch directory
      */
     Attachment attach(Scratch scratch) throws IOException;
+
+    /**
+     * Makes a device that holds {@link Scratch#tree}, of a store.
+     *
+     * @throws IOException as {@link #attach}
+     */
+    default Attachment attachTree(Scratch scratch) throws IOException {
+        throw new UnsupportedOperationException(name());
+    }
+
+    /** Bytes that the store which was attached last takes of the disk. */
+    default long takenBytes(Scratch scratch) throws IOException {
+        throw new UnsupportedOperationException(name());
+    }
 
     /** Whether it can write a whole disk to one file, and an overlay into its base. */
     default boolean moves() {

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
 import java.nio.file.WatchService;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
@@ -22,14 +23,16 @@ final class Targets {
 
     /** @param ucow {@code bin/ucow} */
     static List<Target> all(Path ucow) {
-        return List.of(
+        List<Target> all = new ArrayList<>(List.of(
                 new Native(),
                 new Qemu("qemu", "QEMU", ""),
                 new Qemu("qemu-ext", "QEMU extended_l2", ",extended_l2=on,cluster_size=128k"),
                 new Nbdkit(),
                 new Xmount(),
                 new Ucow("jnr", ucow),
-                new Ucow("direct", ucow));
+                new Ucow("direct", ucow)));
+        all.addAll(StoreKind.all(ucow));
+        return all;
     }
 
     private static Optional<String> missingProgram(String... programs) {

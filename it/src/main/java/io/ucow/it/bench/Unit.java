@@ -8,6 +8,8 @@ enum Unit {
     MEGABYTES("MB/s"),
     /** Kibibytes per second, as bonnie++ counts. */
     KIBIBYTES("KiB/s"),
+    /** 1 000 000 bytes taken of the disk: no rate, and less is better. */
+    TAKEN("MB taken"),
     /** Operations on files per second. */
     FILES("files/s");
 

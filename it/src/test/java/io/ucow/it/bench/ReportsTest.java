@@ -1,7 +1,9 @@
 package io.ucow.it.bench;
 
 import static io.ucow.it.bench.FakeTarget.LAX;
+import static io.ucow.it.bench.FakeTarget.LZ4;
 import static io.ucow.it.bench.FakeTarget.NATIVE;
+import static io.ucow.it.bench.FakeTarget.PLAIN;
 import static io.ucow.it.bench.FakeTarget.QEMU;
 import static io.ucow.it.bench.FakeTarget.UCOW;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -55,6 +57,21 @@ class ReportsTest {
                 Left out: xmount, there is no program xmount.
                 Failed: read-4k-qd16 on lax: it fell over.
                 """);
+    }
+
+    @Test
+    void kindsOfStoresAreComparedWithThePlainOneAlone() {
+        Results stores = new Results(List.of(UCOW, PLAIN, LZ4), List.of(Job.TREE_SPACE));
+        Metric space = Job.TREE_SPACE.metrics().get(0);
+        stores.add(space, PLAIN, 1, Sample.of(1000));
+        stores.add(space, LZ4, 1, Sample.of(570));
+        assertThat(new MarkdownReport(stores, Map.of()).toString())
+                .contains("""
+                | job | unit | store-plain | store-lz4 | store-lz4 / plain |
+                |---|---|---|---|---|
+                | tree-space | MB taken | 1000 | 570 | 0.57 |
+                """)
+                .doesNotContain("better QEMU");
     }
 
     @Test
