@@ -1,5 +1,6 @@
 package io.ucow.cli;
 
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
 import java.util.List;
@@ -40,9 +41,25 @@ public final class UcowCli implements Runnable {
 
     private static int execute(String[] arguments) {
         Logging.toStandardError();
-        // Unlike picocli's own, this writer notices when nobody reads it any more.
-        PrintWriter out = new PrintWriter(System.out, true, Charset.forName(System.getProperty("sun.jnu.encoding")));
-        return commandLine(arguments).setOut(out).execute(arguments);
+        StandardOutput standard = new StandardOutput();
+        PrintWriter out = new PrintWriter(standard, true, Charset.forName(System.getProperty("sun.jnu.encoding")));
+        return writingTo(standard, commandLine(arguments).setOut(out)).execute(arguments);
+    }
+
+    /** Has commands fail whose results did not get to where {@code standard} leads. */
+    static CommandLine writingTo(StandardOutput standard, CommandLine line) {
+        return line.setExecutionStrategy(parsed -> {
+            int code = new CommandLine.RunLast().execute(parsed);
+            List<CommandLine> verbs = parsed.asCommandLineList();
+            CommandLine verb = verbs.get(verbs.size() - 1);
+            verb.getOut().flush();
+            try {
+                standard.requireComplete();
+            } catch (IOException e) {
+                throw new CommandLine.ExecutionException(verb, e.getMessage(), e);
+            }
+            return code;
+        });
     }
 
     /**
