@@ -81,6 +81,7 @@ class ImageJsonTest {
                         "allocatedBytes",
                         "maxBytes",
                         "compression",
+                        "checksums",
                         "packedChunks",
                         "packedBytes",
                         "logicalBytes",
