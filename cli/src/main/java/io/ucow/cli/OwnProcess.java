@@ -3,6 +3,7 @@ package io.ucow.cli;
 import io.ucow.cli.daemon.DaemonLauncher;
 import io.ucow.cli.daemon.DaemonMain;
 import io.ucow.cli.daemon.Keeper;
+import io.ucow.sys.Libc;
 import java.io.IOException;
 
 /** What ucow starts for itself, with verbs that are not for people: no options, no help, and nothing to read first. */
@@ -16,6 +17,10 @@ final class OwnProcess {
 
     /** Runs it. @return the process's exit code */
     static int run(String verb) {
+        // Takes longest of all that a start needs, and nothing of it is needed at once.
+        Thread binding = new Thread(Libc::geteuid, "binding");
+        binding.setDaemon(true);
+        binding.start();
         Logging.ofDaemon();
         try {
             return verb.equals(Keeper.VERB)
