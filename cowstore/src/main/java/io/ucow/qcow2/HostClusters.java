@@ -423,13 +423,7 @@ final class HostClusters implements AutoCloseable {
 
     /** Gives the storage of clusters back that nobody uses; what they hold is zeros, or anything, afterwards. */
     void punch(long first, long count) throws IOException {
-        try {
-            file.punchHole(first << clusterBits, count << clusterBits);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                throw e;
-            }
-        }
+        file.tryPunchHole(first << clusterBits, count << clusterBits);
     }
 
     private void release(long cluster) throws IOException {

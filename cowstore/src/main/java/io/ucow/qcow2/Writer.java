@@ -8,7 +8,6 @@ import io.ucow.store.Zeros;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.BufferPool;
-import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -119,12 +118,7 @@ final class Writer implements AutoCloseable {
     void zero(long offset, int lengthBytes) throws IOException {
         requireHealthy();
         requireData(offset, lengthBytes);
-        try {
-            file.punchHole(offset, lengthBytes);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                throw e;
-            }
+        if (!file.tryPunchHole(offset, lengthBytes)) {
             Zeros.write(file, offset, lengthBytes);
         }
     }

@@ -49,6 +49,19 @@ public interface PositionalFile extends Closeable {
      */
     void punchHole(long offset, long lengthBytes) throws IOException;
 
+    /** As {@link #punchHole}, where the file system can. @return false, with nothing changed, where it cannot */
+    default boolean tryPunchHole(long offset, long lengthBytes) throws IOException {
+        try {
+            punchHole(offset, lengthBytes);
+            return true;
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+            return false;
+        }
+    }
+
     /** Reserves storage for the range, so that writing it cannot fail for want of space; its content stays. */
     void preallocate(long offset, long lengthBytes) throws IOException;
 

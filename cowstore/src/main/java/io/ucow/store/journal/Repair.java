@@ -129,19 +129,10 @@ final class Repair {
             }
             int shift = recovery.superblock().geometry().chunkShift();
             recovery.slots()
-                    .forEachFreeRun(recovery.endOfSlots(), (slot, count) -> punch(file, slot << shift, count << shift));
+                    .forEachFreeRun(
+                            recovery.endOfSlots(), (slot, count) -> file.tryPunchHole(slot << shift, count << shift));
             if (recovery.packs() != null) {
-                recovery.packs().forEachUnusedBlocks((offset, length) -> punch(file, offset, length));
-            }
-        }
-    }
-
-    private static void punch(PositionalFile file, long offset, long lengthBytes) throws IOException {
-        try {
-            file.punchHole(offset, lengthBytes);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                throw e;
+                recovery.packs().forEachUnusedBlocks((offset, length) -> file.tryPunchHole(offset, length));
             }
         }
     }

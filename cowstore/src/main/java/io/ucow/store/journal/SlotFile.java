@@ -1,7 +1,6 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.Zeros;
-import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -36,16 +35,7 @@ class SlotFile {
 
     /** Makes a range read as zeros, giving storage back where possible, unless it is to be kept. */
     void zero(long offset, int lengthBytes) throws IOException {
-        if (keepsSpace) {
-            Zeros.write(file, offset, lengthBytes);
-            return;
-        }
-        try {
-            file.punchHole(offset, lengthBytes);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                throw e;
-            }
+        if (keepsSpace || !file.tryPunchHole(offset, lengthBytes)) {
             Zeros.write(file, offset, lengthBytes);
         }
     }

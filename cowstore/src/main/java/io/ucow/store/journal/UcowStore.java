@@ -779,13 +779,7 @@ final class UcowStore implements ChecksummedStore {
         if (superblock.isReserved()) {
             return;
         }
-        try {
-            file.punchHole(offset, lengthBytes);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.EOPNOTSUPP) {
-                throw e;
-            }
-        }
+        file.tryPunchHole(offset, lengthBytes);
     }
 
     @Override
