@@ -338,65 +338,78 @@ public record Superblock(
 
     /** A copy, of the same generation, of a store for which {@code newMaxBytes} are set aside, and that takes no more. */
     public Superblock reserving(long newMaxBytes) {
-        return new Superblock(
+        return copy(
                 compatibleFeatures | RESERVED,
                 generation,
                 geometry,
                 rootPage,
-                journalOffset,
-                journalCapacity,
                 journalHead,
-                dataStart,
-                uuid,
                 bootId,
                 origin,
                 newMaxBytes,
-                compression,
-                checksums,
                 sumsRoot);
     }
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */
     public Superblock advanced(long newRootPage, long newJournalHead, UUID newBootId) {
-        return next(newRootPage, newJournalHead, newBootId, origin, sumsRoot);
+        return next(geometry, newRootPage, newJournalHead, newBootId, origin, sumsRoot);
     }
 
     /** The same with another root of the checksums, 0 for none known. */
     public Superblock withSumsRoot(long newSumsRoot) {
-        return new Superblock(
-                compatibleFeatures,
-                generation,
-                geometry,
-                rootPage,
-                journalOffset,
-                journalCapacity,
-                journalHead,
-                dataStart,
-                uuid,
-                bootId,
-                origin,
-                maxBytes,
-                compression,
-                checksums,
-                newSumsRoot);
+        return copy(
+                compatibleFeatures, generation, geometry, rootPage, journalHead, bootId, origin, maxBytes, newSumsRoot);
     }
 
     /** The next generation with another origin, or null, and the same map. */
     public Superblock on(OriginReference newOrigin) {
-        return next(rootPage, journalHead, bootId, newOrigin, sumsRoot);
+        return next(geometry, rootPage, journalHead, bootId, newOrigin, sumsRoot);
     }
 
     /** The next generation with another origin and no chunk altered, as a session of that boot. */
     public Superblock emptiedOn(OriginReference newOrigin, UUID newBootId) {
-        return next(0, journalHead, newBootId, newOrigin, 0);
+        return next(geometry, 0, journalHead, newBootId, newOrigin, 0);
+    }
+
+    /** A clean one that follows, of another size; root and journal head are of a store of that size. */
+    public Superblock resized(Geometry newGeometry, long newRootPage, long newJournalHead) {
+        return next(newGeometry, newRootPage, newJournalHead, CLEAN, origin, sumsRoot);
     }
 
     private Superblock next(
-            long newRootPage, long newJournalHead, UUID newBootId, OriginReference newOrigin, long newSumsRoot) {
-        return new Superblock(
+            Geometry newGeometry,
+            long newRootPage,
+            long newJournalHead,
+            UUID newBootId,
+            OriginReference newOrigin,
+            long newSumsRoot) {
+        return copy(
                 compatibleFeatures,
                 generation + 1,
-                geometry,
+                newGeometry,
+                newRootPage,
+                newJournalHead,
+                newBootId,
+                newOrigin,
+                maxBytes,
+                newSumsRoot);
+    }
+
+    /** One with other values of what can change in a store's life, whatever they are now. */
+    private Superblock copy(
+            long newCompatibleFeatures,
+            long newGeneration,
+            Geometry newGeometry,
+            long newRootPage,
+            long newJournalHead,
+            UUID newBootId,
+            OriginReference newOrigin,
+            long newMaxBytes,
+            long newSumsRoot) {
+        return new Superblock(
+                newCompatibleFeatures,
+                newGeneration,
+                newGeometry,
                 newRootPage,
                 journalOffset,
                 journalCapacity,
@@ -405,30 +418,10 @@ public record Superblock(
                 uuid,
                 newBootId,
                 newOrigin,
-                maxBytes,
+                newMaxBytes,
                 compression,
                 checksums,
                 newSumsRoot);
-    }
-
-    /** A clean one that follows, of another size; root and journal head are of a store of that size. */
-    public Superblock resized(Geometry newGeometry, long newRootPage, long newJournalHead) {
-        return new Superblock(
-                compatibleFeatures,
-                generation + 1,
-                newGeometry,
-                newRootPage,
-                journalOffset,
-                journalCapacity,
-                newJournalHead,
-                dataStart,
-                uuid,
-                CLEAN,
-                origin,
-                maxBytes,
-                compression,
-                checksums,
-                sumsRoot);
     }
 
     /** Where this generation is kept: the two places take turns, so the previous one stays intact. */
