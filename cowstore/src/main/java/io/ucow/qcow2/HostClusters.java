@@ -3,6 +3,7 @@ package io.ucow.qcow2;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.UnsupportedFormatException;
+import io.ucow.store.Zeros;
 import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
@@ -272,9 +273,7 @@ final class HostClusters implements AutoCloseable {
         } else {
             block.clear();
             file.read(block, table[(int) number]);
-            while (block.hasRemaining()) {
-                block.put((byte) 0);
-            }
+            Zeros.fill(block);
         }
         loaded = number;
     }
@@ -304,10 +303,7 @@ final class HostClusters implements AutoCloseable {
     }
 
     private void clearBlock() {
-        block.clear();
-        while (block.hasRemaining()) {
-            block.put((byte) 0);
-        }
+        Zeros.fill(block.clear());
         block.clear();
     }
 
