@@ -1,7 +1,6 @@
 package io.ucow.cli;
 
 import io.ucow.cli.daemon.CanonicalPath;
-import io.ucow.cli.daemon.DaemonLauncher;
 import io.ucow.cli.daemon.Daemons;
 import io.ucow.cli.daemon.MountSpec;
 import io.ucow.cli.daemon.RunDirectory;
@@ -9,7 +8,6 @@ import io.ucow.cli.daemon.StartedDaemon;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
 import io.ucow.loop.LoopOptions;
-import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -21,6 +19,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
 
 /** {@code ucow attach}: an image as a loop device, in one step. */
@@ -34,6 +33,9 @@ import picocli.CommandLine.Spec;
 final class AttachCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
+
+    @ParentCommand
+    private UcowCli ucow;
 
     @Mixin
     private TransportOption transport;
@@ -76,8 +78,7 @@ final class AttachCommand implements Callable<Integer> {
         ImageFiles.requireImage(image);
         RunDirectory run = RunDirectory.ofUser();
         new Daemons(run).cleanDead(List.of(image));
-        loadSystemCalls();
-        try (StartedDaemon daemon = new DaemonLauncher(run).start(mountSpec(run))) {
+        try (StartedDaemon daemon = ucow.launcher().start(mountSpec(run), run)) {
             LoopDevice loop = LoopControl.attach(daemon.files().get(0), options);
             try {
                 daemon.stayAttachedAs(loop.path());
@@ -88,13 +89,6 @@ final class AttachCommand implements Callable<Integer> {
             spec.commandLine().getOut().println(loop.path());
         }
         return ExitCodes.OK;
-    }
-
-    /** What the loop device needs takes a while to load: done while the daemon starts, it costs nothing. */
-    private static void loadSystemCalls() {
-        Thread loading = new Thread(Libc::geteuid, "loading");
-        loading.setDaemon(true);
-        loading.start();
     }
 
     private LoopOptions loopOptions() {

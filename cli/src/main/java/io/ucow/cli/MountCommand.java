@@ -2,7 +2,6 @@ package io.ucow.cli;
 
 import io.ucow.cli.daemon.CanonicalPath;
 import io.ucow.cli.daemon.Daemon;
-import io.ucow.cli.daemon.DaemonLauncher;
 import io.ucow.cli.daemon.Daemons;
 import io.ucow.cli.daemon.MountSpec;
 import io.ucow.cli.daemon.RunDirectory;
@@ -21,6 +20,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParentCommand;
 import picocli.CommandLine.Spec;
 
 /** {@code ucow mount}: images as files in a directory, served by one daemon. */
@@ -42,6 +42,9 @@ final class MountCommand implements Callable<Integer> {
 
     @Spec
     private CommandSpec spec;
+
+    @ParentCommand
+    private UcowCli ucow;
 
     @Mixin
     private TransportOption transport;
@@ -86,7 +89,7 @@ final class MountCommand implements Callable<Integer> {
         if (foreground) {
             serve(mount, run);
         } else {
-            try (StartedDaemon daemon = new DaemonLauncher(run).start(mount)) {
+            try (StartedDaemon daemon = ucow.launcher().start(mount, run)) {
                 daemon.stay();
             }
         }

@@ -1,5 +1,6 @@
 package io.ucow.cli;
 
+import io.ucow.cli.daemon.DaemonLauncher;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
@@ -25,6 +26,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
         commandListHeading = "%nVerbs:%n",
         footer = {"", "Each verb explains itself: ucow VERB --help. Sizes take the suffixes K, M, G, T, P and E."})
 public final class UcowCli implements Runnable {
+    private final DaemonLauncher launcher;
+
     @Spec
     private CommandSpec spec;
 
@@ -34,16 +37,31 @@ public final class UcowCli implements Runnable {
             description = "Say more when something fails.")
     private boolean verbose;
 
-    /** Runs the command and ends the process with its exit code. */
-    public static void main(String[] arguments) {
-        System.exit(OwnProcess.isMeant(arguments) ? OwnProcess.run(arguments[0]) : execute(arguments));
+    private UcowCli(DaemonLauncher launcher) {
+        this.launcher = launcher;
     }
 
-    private static int execute(String[] arguments) {
+    /** Runs the command and ends the process with its exit code. */
+    public static void main(String[] arguments) {
+        if (OwnProcess.isMeant(arguments)) {
+            System.exit(OwnProcess.run(arguments[0]));
+        }
         Logging.toStandardError();
+        DaemonLauncher launcher = new DaemonLauncher();
+        int code;
+        try (launcher) {
+            if (Verb.startsDaemon(arguments)) {
+                launcher.prepare();
+            }
+            code = execute(launcher, arguments);
+        }
+        launcher.exit(code);
+    }
+
+    private static int execute(DaemonLauncher launcher, String[] arguments) {
         StandardOutput standard = new StandardOutput();
         PrintWriter out = new PrintWriter(standard, true, Charset.forName(System.getProperty("sun.jnu.encoding")));
-        return writingTo(standard, commandLine(arguments).setOut(out)).execute(arguments);
+        return writingTo(standard, commandLine(launcher, arguments).setOut(out)).execute(arguments);
     }
 
     /** Has commands fail whose results did not get to where {@code standard} leads. */
@@ -65,9 +83,11 @@ public final class UcowCli implements Runnable {
     /**
      * A command line that reports as {@link ErrorLine} and {@link ExitCodes} say, and is to execute {@code arguments}. Of
      * other verbs than they name it knows no options.
+     *
+     * @param launcher for the verbs that start a daemon
      */
-    static CommandLine commandLine(String... arguments) {
-        CommandLine line = new CommandLine(new UcowCli());
+    static CommandLine commandLine(DaemonLauncher launcher, String... arguments) {
+        CommandLine line = new CommandLine(new UcowCli(launcher));
         List<String> words = List.of(arguments);
         Optional<Verb> first = words.isEmpty() ? Optional.empty() : Verb.of(words.get(0));
         if (first.isPresent()) {
@@ -84,6 +104,10 @@ public final class UcowCli implements Runnable {
         return line.setExpandAtFiles(false) // a verb in a file would be found too late, and an image may be called @x
                 .setParameterExceptionHandler(UcowCli::onUsageError)
                 .setExecutionExceptionHandler(UcowCli::onFailure);
+    }
+
+    DaemonLauncher launcher() {
+        return launcher;
     }
 
     /** No verb was given. */

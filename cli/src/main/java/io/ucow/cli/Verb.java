@@ -58,6 +58,14 @@ enum Verb {
         return Optional.empty();
     }
 
+    /** True if a command line with these arguments will most likely start a daemon. */
+    static boolean startsDaemon(String[] arguments) {
+        List<String> words = List.of(arguments);
+        return !words.isEmpty()
+                && (ATTACH.isNamedIn(words.subList(0, 1)) || MOUNT.isNamedIn(words.subList(0, 1)))
+                && Collections.disjoint(words, List.of("--foreground", "--help", "-h", "--version", "-V"));
+    }
+
     boolean isNamedIn(List<String> words) {
         return words.contains(word()) || !Collections.disjoint(words, aliases);
     }

@@ -10,6 +10,7 @@ import static io.ucow.cli.ExitCodes.USAGE;
 import static io.ucow.cli.ExitCodes.WRONG_KIND;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.cli.daemon.DaemonLauncher;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -315,7 +316,7 @@ class MistakesTest {
         System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
         System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
         try {
-            int status = UcowCli.commandLine(words).execute(words);
+            int status = UcowCli.commandLine(new DaemonLauncher(), words).execute(words);
             return new Call(status, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
         } finally {
             System.setOut(formerOut);

@@ -2,6 +2,7 @@ package io.ucow.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ucow.cli.daemon.DaemonLauncher;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -25,7 +26,8 @@ class StandardOutputTest {
         StandardOutput standard = new StandardOutput(to, link);
         return UcowCli.writingTo(
                         standard,
-                        UcowCli.commandLine("plugins").setOut(new PrintWriter(standard, false, StandardCharsets.UTF_8)))
+                        UcowCli.commandLine(new DaemonLauncher(), "plugins")
+                                .setOut(new PrintWriter(standard, false, StandardCharsets.UTF_8)))
                 .setErr(new PrintWriter(err, true))
                 .execute("plugins");
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.grack.nanojson.JsonArray;
 import com.grack.nanojson.JsonObject;
 import com.grack.nanojson.JsonParser;
+import io.ucow.cli.daemon.DaemonLauncher;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
@@ -30,7 +31,7 @@ class UcowCliTest {
         out.getBuffer().setLength(0);
         err.getBuffer().setLength(0);
         String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
-        return UcowCli.commandLine(words)
+        return UcowCli.commandLine(new DaemonLauncher(), words)
                 .setOut(new PrintWriter(out, true))
                 .setErr(new PrintWriter(err, true))
                 .execute(words);
@@ -135,7 +136,9 @@ class UcowCliTest {
     @Test
     void everyListingHasJson() {
         for (String verb : List.of("list", "status", "info", "map", "check", "diff", "changed", "plugins")) {
-            CommandLine command = UcowCli.commandLine(verb).getSubcommands().get(verb);
+            CommandLine command = UcowCli.commandLine(new DaemonLauncher(), verb)
+                    .getSubcommands()
+                    .get(verb);
             assertThat(command.getCommandSpec().optionsMap()).as(verb).containsKey("--json");
         }
     }

@@ -18,7 +18,9 @@ import jnr.ffi.Runtime;
 public final class Libc {
     public static final int O_RDONLY = 0;
     public static final int O_RDWR = 2;
+    public static final int O_WRONLY = 1;
     public static final int O_CREAT = 0x40;
+    public static final int O_APPEND = 0x400;
     public static final int O_EXCL = 0x80;
     /** The one flag here that differs by architecture: {@code arch/arm64/include/uapi/asm/fcntl.h}. */
     public static final int O_DIRECT = System.getProperty("os.arch").equals("aarch64") ? 0x10000 : 0x4000;
@@ -153,6 +155,8 @@ public final class Libc {
         int chdir(String path);
 
         int setsid();
+
+        void _exit(int status);
 
         int geteuid();
 
@@ -473,6 +477,11 @@ public final class Libc {
     /** {@code dup2}: makes {@code to} another descriptor of the file that {@code from} is, closing what it was. */
     public static void dup2(int from, int to) throws NativeException {
         check("dup2", CALLS.dup2(from, to));
+    }
+
+    /** {@code _exit}: ends this process now. No shutdown hook runs, nothing is flushed, no thread is waited for. */
+    public static void exit(int status) {
+        CALLS._exit(status);
     }
 
     /**

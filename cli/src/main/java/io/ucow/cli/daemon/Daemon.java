@@ -78,25 +78,29 @@ public final class Daemon {
      * Serves what {@code spec} says. On return the files can be used, and the signals that end processes end this mount;
      * so does the end of this process, until {@link #findKeeper} has found one.
      *
-     * @param kept true if a keeper will be sought
+     * @param background true if a keeper will be sought, and what this process has to say goes to its log, for which
+     *     there may be nobody to read it from standard error
      * @param toError puts a failure into words and an exit code, for commands on the control socket
      * @throws IOException if that is not possible; nothing is left behind
      */
     public static Daemon start(
-            MountSpec spec, RunDirectory run, boolean kept, Function<Throwable, RemoteException> toError)
+            MountSpec spec, RunDirectory run, boolean background, Function<Throwable, RemoteException> toError)
             throws IOException {
         DeviceSource source = DeviceSource.of(spec);
         DaemonState claim = claim(spec, run, source.files());
         List<ServedDevice> devices = List.of();
         Mount mount = null;
         try {
+            if (background) {
+                run.logTo(claim.id());
+            }
             Transport transport = transport(spec.transport());
             devices = source.open();
             mount = transport.mount(spec.dir(), files(devices), MountOptions.of(spec.cache()));
             DaemonState ready = claim.ready(mount.transport(), claim.files());
             Path workingDirectory = Path.of("").toAbsolutePath();
             Daemon daemon = new Daemon(run, spec, workingDirectory, ready, devices, mount, toError);
-            if (!kept) {
+            if (!background) {
                 daemon.keeperSought.countDown();
             }
             daemon.serve();
@@ -108,6 +112,9 @@ public final class Daemon {
             }
             leftovers.addAll(devices);
             leftovers.add(() -> run.remove(claim.id()));
+            if (background) {
+                leftovers.add(() -> Files.deleteIfExists(run.log(claim.id()))); // what it says is thrown
+            }
             Closing.after(e, leftovers);
             throw e;
         }
@@ -147,10 +154,8 @@ public final class Daemon {
     }
 
     private void serve() throws IOException {
-        DaemonState now = state();
-        run.write(now);
+        run.write(state());
         Runtime.getRuntime().addShutdownHook(new Thread(this::endOnSignal, "signal"));
-        LOG.info("serving dir={} files={} transport={}", now.dir(), devices.size(), now.transport());
     }
 
     /**

@@ -6,7 +6,6 @@ import io.ucow.fuse.Transport;
 import io.ucow.store.Images;
 import io.ucow.sys.Libc;
 import java.io.BufferedReader;
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -35,9 +34,10 @@ public final class DaemonMain {
         BufferedReader lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8));
         Daemon daemon;
         try {
+            load();
             String request = lines.readLine();
             if (request == null) {
-                throw new EOFException("nothing to serve: " + DaemonLauncher.VERB + " is for ucow's own use");
+                return 0; // whoever started this process needs no daemon
             }
             JsonObject json = Replies.parse(request);
             if (json.has(Keeper.RESUME)) {
@@ -47,7 +47,6 @@ public final class DaemonMain {
             daemon = Daemon.start(MountSpec.fromJson(request), RunDirectory.ofUser(), true, toError);
             Libc.chdir("/"); // no sooner: a table's relative paths start from the command's directory
         } catch (IOException | RuntimeException e) {
-            LOG.info("not started", e);
             RemoteException error = toError.apply(e);
             Replies.error(out, error);
             return error.exitCode();
@@ -58,12 +57,15 @@ public final class DaemonMain {
         return 0;
     }
 
+    /** Loads what takes a process long, before anybody waits for it. */
+    private static void load() {
+        LOG.debug("plugins={} transports={}", Images.plugins(), Transport.all());
+    }
+
     /** As a successor, to which a keeper speaks. */
     private static int resume(
             Keep keep, BufferedReader in, PrintStream out, Function<Throwable, RemoteException> toError)
             throws IOException, InterruptedException {
-        // What takes a process long to load is loaded before its predecessor leaves.
-        LOG.debug("plugins={} transports={}", Images.plugins(), Transport.all());
         Replies.item(out, new JsonObject());
         out.flush();
         if (in.readLine() == null) {
@@ -72,6 +74,7 @@ public final class DaemonMain {
         Daemon daemon = Daemon.resume(keep, new KeeperLink(in, out), RunDirectory.ofUser(), toError);
         Libc.chdir("/");
         Replies.done(out, new JsonObject());
+        announce(daemon);
         daemon.awaitEnd();
         return 0;
     }
@@ -81,6 +84,7 @@ public final class DaemonMain {
             Daemon daemon, BufferedReader lines, PrintStream out, Function<Throwable, RemoteException> toError) {
         try {
             Replies.done(out, filesOf(daemon));
+            announce(daemon);
             String line = lines.readLine();
             if (line == null) {
                 LOG.warn("the command that started this daemon is gone or has failed");
@@ -98,6 +102,15 @@ public final class DaemonMain {
             Replies.error(out, toError.apply(e));
             daemon.stopWhenUnused();
         }
+    }
+
+    private static void announce(Daemon daemon) {
+        DaemonState state = daemon.state();
+        LOG.info(
+                "serving dir={} files={} transport={}",
+                state.dir(),
+                state.files().size(),
+                state.transport());
     }
 
     private static JsonObject filesOf(Daemon daemon) {

@@ -37,6 +37,8 @@ import java.util.zip.CRC32C;
  * <p>Threading: immutable. State files are replaced whole, so readers need no lock.
  */
 public final class RunDirectory {
+    private static final int STDERR = 2;
+    private static final int LOG_MODE = 0600;
     private static final int MAX_NAME_IN_ID = 24;
     /** A keeper that gives up changes nothing here: how often to look whether it is there. */
     private static final int KEEPER_CHECK_MILLIS = 500;
@@ -105,6 +107,16 @@ public final class RunDirectory {
     /** The log of daemon {@code id}. */
     public Path log(String id) {
         return root.resolve(id + ".log");
+    }
+
+    /** Makes standard error of this process, and of those it will start, the log of daemon {@code id}. */
+    void logTo(String id) throws IOException {
+        int log = Libc.open(log(id).toString(), Libc.O_WRONLY | Libc.O_CREAT | Libc.O_APPEND, LOG_MODE);
+        try {
+            Libc.dup2(log, STDERR);
+        } finally {
+            Libc.close(log);
+        }
     }
 
     /** Where {@code ucow attach} mounts for daemon {@code id}. */

@@ -71,10 +71,10 @@ public final class StartedDaemon implements Closeable {
         try {
             return Replies.read(in, item -> {});
         } catch (RemoteException e) {
-            Files.deleteIfExists(log); // it has said what the log would say
             throw e;
         } catch (IOException e) {
-            throw new IOException("the daemon ended before it was ready; its log is " + log, e);
+            String where = Files.exists(log) ? "; its log is " + log : "";
+            throw new IOException("the daemon ended before it was ready" + where, e);
         }
     }
 

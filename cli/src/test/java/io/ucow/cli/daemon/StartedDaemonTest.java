@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.store.CacheMode;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +21,18 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
 class StartedDaemonTest {
     private static final String READY = "read -r spec; echo '{\"done\":{\"files\":[\"/mnt/vm1\"]}}';";
+
+    private static final MountSpec SPEC = new MountSpec(
+            "id",
+            Path.of("/mnt"),
+            false,
+            "auto",
+            CacheMode.WRITEBACK,
+            false,
+            false,
+            List.of(Path.of("/vm1.cow")),
+            Optional.empty(),
+            "");
 
     @TempDir
     Path temporary;
@@ -41,18 +54,9 @@ class StartedDaemonTest {
 
     private StartedDaemon start(String body) throws IOException {
         script = Script.inPlace(temporary, body);
-        return new DaemonLauncher(run)
-                .start(new MountSpec(
-                        "id",
-                        Path.of("/mnt"),
-                        false,
-                        "auto",
-                        CacheMode.WRITEBACK,
-                        false,
-                        false,
-                        List.of(Path.of("/vm1.cow")),
-                        Optional.empty(),
-                        ""));
+        try (DaemonLauncher launcher = new DaemonLauncher()) {
+            return launcher.start(SPEC, run);
+        }
     }
 
     @Test
@@ -75,35 +79,56 @@ class StartedDaemonTest {
     }
 
     @Test
-    void whyItCannotStartIsPassedOnAndNoLogIsLeft() {
-        assertThatThrownBy(() -> start("read -r spec; echo log >&2; echo '{\"code\":13,\"error\":\"no right\"}'"))
+    void whyItCannotStartIsPassedOn() {
+        assertThatThrownBy(() -> start("read -r spec; echo '{\"code\":13,\"error\":\"no right\"}'"))
                 .isInstanceOfSatisfying(
                         RemoteException.class, e -> assertThat(e.exitCode()).isEqualTo(13))
                 .hasMessage("no right");
-        assertThat(run.log("id")).doesNotExist();
     }
 
     @Test
-    void theLogOfOneThatCrashedIsKeptAndNamed() {
-        assertThatThrownBy(() -> start("echo why >&2; exit 1"))
-                .hasMessageContaining(run.log("id").toString());
-        assertThat(run.log("id")).content().isEqualTo("why\n");
+    void theLogOfOneThatCrashedIsNamed() {
+        Path log = run.log("id");
+        assertThatThrownBy(() -> start("echo why >" + log + "; exit 1")).hasMessageContaining(log.toString());
+    }
+
+    @Test
+    void oneThatCrashedBeforeItHadALogNamesNone() {
+        assertThatThrownBy(() -> start("exit 1")).hasMessageNotContaining("log");
+    }
+
+    @Test
+    void onePreparedIsTheOneThatIsStarted() throws Exception {
+        Path started = temporary.resolve("started");
+        script = Script.inPlace(temporary, "echo $$ >>" + started + "; " + READY + "read -r line");
+        try (DaemonLauncher launcher = new DaemonLauncher()) {
+            launcher.prepare();
+            launcher.start(SPEC, run).close();
+        }
+        assertThat(started).content().hasLineCount(1);
+    }
+
+    @Test
+    void onePreparedInVainIsGone() throws Exception {
+        Path pid = temporary.resolve("pid");
+        Path ready = temporary.resolve("ready");
+        assertThat(new ProcessBuilder("mkfifo", ready.toString()).start().waitFor())
+                .isZero();
+        script = Script.inPlace(temporary, "echo $$ >" + pid + "; echo >" + ready + "; read -r spec");
+        try (DaemonLauncher launcher = new DaemonLauncher()) {
+            launcher.prepare();
+            Files.readString(ready);
+        }
+        assertThat(ProcessHandle.of(Long.parseLong(Files.readString(pid).strip())))
+                .isEmpty();
     }
 
     @Test
     void withoutTheStartScriptThereIsNoDaemon() {
-        assertThatThrownBy(() -> new DaemonLauncher(run)
-                        .start(new MountSpec(
-                                "id",
-                                Path.of("/mnt"),
-                                false,
-                                "auto",
-                                CacheMode.WRITEBACK,
-                                false,
-                                false,
-                                List.of(),
-                                Optional.empty(),
-                                "")))
-                .hasMessageContaining("bin/ucow");
+        try (DaemonLauncher launcher = new DaemonLauncher()) {
+            assertThatThrownBy(() -> launcher.start(SPEC, run)).hasMessageContaining("bin/ucow");
+            launcher.prepare();
+            assertThatThrownBy(() -> launcher.start(SPEC, run)).hasMessageContaining("bin/ucow");
+        }
     }
 }
