@@ -143,7 +143,7 @@ final class Qcow2Store implements ExceptionStore {
     }
 
     @Override
-    public void release(long entry, int count) {
+    public void release(long chunk, long entry, int count) {
         writer.release(RemapEntry.slotOf(entry), count);
     }
 

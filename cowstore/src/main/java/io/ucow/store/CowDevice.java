@@ -35,7 +35,7 @@ public final class CowDevice implements ImageDevice {
     /** Null unless a commit wants to know what is changed. */
     private final DirtyBlocks changed;
 
-    private final ChunkFutures futures = new ChunkFutures();
+    private final ChunkFutures futures;
     private final BufferPool scratch;
     private final LongAdder copies = new LongAdder();
     private final LongAdder flushes = new LongAdder();
@@ -60,6 +60,7 @@ public final class CowDevice implements ImageDevice {
         this.origin = origin;
         this.geometry = store.geometry();
         this.blocks = new Blocks(geometry.chunkShift(), Integer.numberOfTrailingZeros(store.blockBytes()));
+        this.futures = new ChunkFutures(store.groupShift());
         this.readers = readers;
         this.detectZeroes = detectZeroes;
         this.scratch = BufferPool.shared(geometry.chunkShift());
@@ -306,23 +307,29 @@ public final class CowDevice implements ImageDevice {
     private int replaceChunks(long first, int wanted, ByteBuffer src) throws IOException {
         int claimed = 0;
         try {
-            while (claimed < wanted && claimUnaltered(first + claimed)) {
+            while (claimed < wanted && claimUnaltered(first, first + claimed)) {
                 claimed++;
             }
             int n = claimed == 0 ? 0 : fillSlots(first, claimed, src);
             copies.add(n);
             return n;
         } finally {
-            for (int i = 0; i < claimed; i++) {
-                futures.complete(first + i);
-            }
+            futures.complete(first, first + claimed);
         }
     }
 
-    /** Claims the future of a chunk that has no slot. @return false, and nothing is claimed, when it has one */
-    private boolean claimUnaltered(long chunk) throws IOException {
+    /**
+     * Claims the future of a chunk that has no slot.
+     *
+     * @param first claimed are the chunks from this one on up to {@code chunk}
+     * @return false, and nothing is claimed, when it has one
+     */
+    private boolean claimUnaltered(long first, long chunk) throws IOException {
         if (RemapEntry.isSlot(store.lookup(chunk))) {
             return false;
+        }
+        if (chunk > first && futures.isShared(chunk, chunk - 1)) {
+            return true;
         }
         futures.claim(chunk);
         boolean unaltered = false;
@@ -349,7 +356,7 @@ public final class CowDevice implements ImageDevice {
         } finally {
             src.limit(end);
             if (!written) {
-                store.release(SlotRun.entry(run), count);
+                store.release(first, SlotRun.entry(run), count);
             }
         }
         store.commit(first, count, SlotRun.entry(run));
@@ -419,7 +426,7 @@ public final class CowDevice implements ImageDevice {
             written = true;
         } finally {
             if (!written) {
-                store.release(slot, 1);
+                store.release(chunk, slot, 1);
             }
         }
         store.commit(chunk, 1, RemapEntry.withMissing(slot, missing));
@@ -528,9 +535,7 @@ public final class CowDevice implements ImageDevice {
         if (first == end) {
             return;
         }
-        for (long c = first; c < end; c++) {
-            futures.claim(c);
-        }
+        futures.claim(first, end);
         try {
             for (long from = skipZero(first, end); from < end; ) {
                 long to = from + 1;
@@ -541,9 +546,7 @@ public final class CowDevice implements ImageDevice {
                 from = skipZero(to, end);
             }
         } finally {
-            for (long c = first; c < end; c++) {
-                futures.complete(c);
-            }
+            futures.complete(first, end);
         }
     }
 

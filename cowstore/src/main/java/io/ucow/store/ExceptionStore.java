@@ -11,7 +11,7 @@ import java.nio.ByteBuffer;
  * copied and who waits; the store decides where it goes and how that is recorded.
  *
  * <p>Entries are {@link RemapEntry} longs; "slot" in them is the format's own numbering. A format that can record which
- * blocks of a chunk its slot holds (ucow's mask, qcow2's subclusters) says so with {@link #blockBytes}, and is then given
+ * blocks of a chunk its slot holds (ucow's mask) says so with {@link #blockBytes}, and is then given
  * <em>partial</em> entries: the slot holds the blocks that a first write touched, the origin has the others. That write
  * copies at most the two blocks at its ends. To any other format the engine gives whole chunks only.
  *
@@ -35,6 +35,15 @@ public interface ExceptionStore extends Closeable {
      */
     default int blockBytes() {
         return geometry().chunkSize();
+    }
+
+    /**
+     * Binary logarithm of how many chunks, from a multiple of that on, the format places together; constant. Of all of
+     * them only one thread at a time changes what they are mapped to, so {@link #allocate} and {@link #commit} may move
+     * packed ones of them along; 0, the default, where each has a place of its own.
+     */
+    default int groupShift() {
+        return 0;
     }
 
     /** The entry of {@code chunk}; does not wait for anyone and, in a resident map, does no I/O. */
@@ -119,13 +128,19 @@ public interface ExceptionStore extends Closeable {
      */
     long allocate(long chunk, int count) throws IOException;
 
-    /** Takes back {@code count} adjacent places from {@code entry} on that were allocated and will not be committed. */
-    void release(long entry, int count);
+    /**
+     * Takes back {@code count} adjacent places from {@code entry} on that were allocated for {@code chunk} and those that
+     * follow it, and will not be committed.
+     */
+    void release(long chunk, long entry, int count);
 
     /**
      * Records that {@code count} chunks from {@code chunk} are at {@code entry} (ZERO for all of them, or slots counting
      * up from that one), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was;
      * the entry must then not be released: it may be on record, and where it is not the store has taken it back itself.
+     *
+     * <p>A format that has no record for ZERO of a chunk gives it a slot that holds zeros instead, or leaves it ORIGIN where
+     * there is nothing behind it.
      *
      * <p>A partial entry is for one chunk. The slot that the chunk has already may be committed again, with fewer blocks
      * missing: it is then neither freed nor, on failure, taken back.

@@ -82,6 +82,16 @@ public interface ExceptionStoreProvider {
     }
 
     /**
+     * As {@link #create}, for a store that is to have the options of the one that it is created on.
+     *
+     * @param below what is known of that one
+     */
+    default void createAbove(PositionalFile file, ImageInfo below, Geometry geometry, OriginReference origin)
+            throws IOException {
+        create(file, geometry, origin, below.maxBytes(), below.compression(), below.checksums());
+    }
+
+    /**
      * Has the file system set aside all space that a store can need which {@link #create} has just made, up to its limit, so
      * that no write to its device lacks any.
      *

@@ -110,7 +110,7 @@ final class SlotMover implements ChunkMover {
         } finally {
             int kept = written ? n : 0;
             if (kept < SlotRun.count(run)) {
-                store.release(RemapEntry.slot(slot + kept), SlotRun.count(run) - kept);
+                store.release(chunks.chunk(i) + kept, RemapEntry.slot(slot + kept), SlotRun.count(run) - kept);
             }
         }
         full = n == 0;

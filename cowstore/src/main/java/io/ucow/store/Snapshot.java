@@ -210,11 +210,11 @@ final class Snapshot {
         OriginReference base = frozen.reference(layer.getFileName().toString());
         ExceptionStoreProvider plugin = Images.plugin(info.format());
         if (content == null) {
-            plugin.create(file, info.geometry(), base, info.maxBytes(), info.compression(), info.checksums());
+            plugin.createAbove(file, info, info.geometry(), base);
         } else {
             Geometry geometry =
                     new Geometry(content.sizeBytes(), info.geometry().chunkShift());
-            plugin.create(file, geometry, base, info.maxBytes(), info.compression(), info.checksums());
+            plugin.createAbove(file, info, geometry, base);
             writeContent(plugin, frozen);
             plugin.holdContent(file, content.id());
         }

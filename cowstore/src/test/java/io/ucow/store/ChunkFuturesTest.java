@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Timeout;
 
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class ChunkFuturesTest {
-    private final ChunkFutures futures = new ChunkFutures();
+    private final ChunkFutures futures = new ChunkFutures(0);
 
     @Test
     void secondClaimWaitsForTheFirst() throws Exception {
@@ -27,6 +27,24 @@ class ChunkFuturesTest {
         futures.claim(5);
         futures.complete(5);
         assertThat(futures.waits()).isEqualTo(1);
+    }
+
+    @Test
+    void chunksOfAGroupHaveOneFuture() throws Exception {
+        ChunkFutures groups = new ChunkFutures(2);
+        groups.claim(6, 13);
+        assertThat(groups.isShared(4, 7)).isTrue();
+        assertThat(groups.isShared(7, 8)).isFalse();
+        assertThat(groups.tryClaim(4)).isFalse();
+        assertThat(groups.tryClaim(15)).isFalse();
+        assertThat(groups.tryClaim(3)).isTrue();
+        assertThat(groups.tryClaim(16)).isTrue();
+        Crew.Member other = Crew.start(() -> groups.claim(5));
+        Crew.awaitTrue(() -> groups.waits() == 1);
+        groups.complete(6, 13);
+        other.join();
+        assertThat(groups.tryClaim(7)).isFalse();
+        assertThat(groups.tryClaim(8)).isTrue();
     }
 
     @Test

@@ -446,7 +446,12 @@ final class UcowStore implements ChecksummedStore {
     }
 
     @Override
-    public void release(long entry, int count) {
+    public void release(long chunk, long entry, int count) {
+        release(entry, count);
+    }
+
+    /** Takes back places that nobody refers to, in a pack or {@code count} adjacent slots. */
+    void release(long entry, int count) {
         if (RemapEntry.isPacked(entry)) {
             releasePacked(entry);
             return;
