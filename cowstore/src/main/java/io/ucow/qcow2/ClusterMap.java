@@ -169,6 +169,11 @@ final class ClusterMap implements AutoCloseable {
         return lockOfLeaf(chunk >>> leafShift);
     }
 
+    /** True when there is an L2 table for {@code chunk}. */
+    boolean hasTable(long chunk) {
+        return L1Entry.offset(l1Entry(chunk)) != 0;
+    }
+
     /** The L1 entry above {@code chunk}. */
     long l1Entry(long chunk) {
         return l1.get(chunk >>> tableShift);
@@ -183,17 +188,12 @@ final class ClusterMap implements AutoCloseable {
         l1.set(table, entry);
     }
 
-    /**
-     * Makes visible what was written to an L2 table: {@code count} chunks of it from {@code chunk} are at {@code entry},
-     * and on from there if that is a slot. The caller holds the lock.
-     */
-    void publish(long chunk, int count, long entry) {
-        if (entries.get(chunk >>> tableShift << tableShift) == 0) {
-            return; // not loaded: whoever asks next reads it
-        }
-        for (int i = 0; i < count; i++) {
-            entries.set(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
-        }
+    /** Makes visible what was written to an L2 table: the entry of guest cluster {@code cluster}. The caller holds the lock. */
+    void publish(long cluster, long entry, long bitmap) {
+        long chunk = cluster << subclusterShift;
+        if (entries.get(chunk >>> tableShift << tableShift) != 0) {
+            decode(chunk, entry, bitmap);
+        } // else it is not loaded: whoever asks next reads it
     }
 
     private void load(long leaf) throws IOException {
@@ -278,15 +278,15 @@ final class ClusterMap implements AutoCloseable {
 
     private void decode(long chunk, long entry, long bitmap) {
         if (!extended) {
-            entries.set(chunk, decoded(entry));
+            entries.set(chunk, decoded(chunk, entry));
             return;
         }
         for (int i = 0; i < 1 << subclusterShift; i++) {
-            entries.set(chunk + i, decodedSubcluster(entry, bitmap, i));
+            entries.set(chunk + i, decodedSubcluster(chunk + i, entry, bitmap, i));
         }
     }
 
-    private long decoded(long entry) {
+    private long decoded(long chunk, long entry) {
         if (L2Entry.isCompressed(entry)) {
             return compressed(entry);
         }
@@ -294,22 +294,22 @@ final class ClusterMap implements AutoCloseable {
             return image.header().version() >= 3 ? RemapEntry.ZERO : INVALID;
         }
         long offset = L2Entry.offset(entry);
-        return isAllocated(entry) ? standard(entry, offset) : UNALLOCATED;
+        return isAllocated(entry) ? standard(chunk, entry, offset) : UNALLOCATED;
     }
 
-    private long decodedSubcluster(long entry, long bitmap, int i) {
+    private long decodedSubcluster(long chunk, long entry, long bitmap, int i) {
         if (L2Entry.isCompressed(entry)) {
             return compressed(entry);
         }
-        boolean zero = L2Entry.readsAsZero(bitmap, i);
-        boolean allocated = L2Entry.isAllocated(bitmap, i);
+        boolean zero = (L2Entry.zeros(bitmap) >>> i & 1) != 0;
+        boolean allocated = (L2Entry.allocated(bitmap) >>> i & 1) != 0;
         if (zero) {
             return allocated ? INVALID : RemapEntry.ZERO;
         }
         if (!allocated) {
             return UNALLOCATED;
         }
-        return isAllocated(entry) ? standard(entry, L2Entry.offset(entry) + ((long) i << chunkShift)) : INVALID;
+        return isAllocated(entry) ? standard(chunk, entry, L2Entry.offset(entry) + ((long) i << chunkShift)) : INVALID;
     }
 
     /** Offset 0 is a place only in an external data file, and only if the entry says so. */
@@ -324,11 +324,15 @@ final class ClusterMap implements AutoCloseable {
         return packed(L2Entry.compressedOffset(entry, clusterBits), L2Entry.compressedBytes(entry, clusterBits));
     }
 
-    private long standard(long entry, long offset) {
+    private long standard(long chunk, long entry, long offset) {
         if ((L2Entry.offset(entry) & (1L << clusterBits) - 1) != 0 || offset >>> chunkShift >= RemapEntry.MAX_SLOTS) {
             return INVALID;
         }
-        return readOnly || image.header().hasExternalData() || L2Entry.isCopied(entry)
+        boolean external = image.header().hasExternalData();
+        if (external && offset != chunk << chunkShift) {
+            return INVALID; // the disk's places are the data file's
+        }
+        return readOnly || external || L2Entry.isCopied(entry)
                 ? RemapEntry.slot(offset >>> chunkShift)
                 : packed(offset, 1 << chunkShift);
     }
@@ -339,7 +343,11 @@ final class ClusterMap implements AutoCloseable {
     }
 
     private CorruptStoreException invalid(long chunk) throws IOException {
-        long cluster = chunk >>> subclusterShift;
+        return impossible(chunk >>> subclusterShift);
+    }
+
+    /** What says that the L2 entry of a guest cluster cannot be. */
+    CorruptStoreException impossible(long cluster) throws IOException {
         return Qcow2Image.corrupt(
                 image.image(),
                 l2Place(cluster),
@@ -355,11 +363,25 @@ final class ClusterMap implements AutoCloseable {
 
     /** The L2 entry of a guest cluster whose table there is, as the file has it. */
     long readL2(long cluster) throws IOException {
+        return readWord(cluster, 0);
+    }
+
+    /** The bitmap that follows an extended entry. */
+    long readBitmap(long cluster) throws IOException {
+        return readWord(cluster, L2Entry.BYTES);
+    }
+
+    private long readWord(long cluster, int at) throws IOException {
         ByteBuffer entry = buffers.take().order(ByteOrder.BIG_ENDIAN);
         try {
-            if (file.read(entry.limit(L2Entry.BYTES), l2Place(cluster)) < L2Entry.BYTES) {
-                throw Qcow2Image.corrupt(image.image(), l2Place(cluster), "the file ends within an L2 table");
-            }
+            long place;
+            do {
+                place = l2Place(cluster);
+                if (file.read(entry.clear().limit(Long.BYTES), place + at) < Long.BYTES) {
+                    throw Qcow2Image.corrupt(image.image(), place, "the file ends within an L2 table");
+                }
+                // Else the table was replaced meanwhile, and something else may be there.
+            } while (place != l2Place(cluster));
             return entry.getLong(0);
         } finally {
             buffers.give(entry.order(ByteOrder.LITTLE_ENDIAN));

@@ -111,6 +111,11 @@ record Header(
         return (incompatibleFeatures & EXTERNAL_DATA) != 0;
     }
 
+    /** True when the external data file is a disk's bytes as they are, to whoever looks at it without this file. */
+    boolean hasRawExternalData() {
+        return hasExternalData() && (autoclearFeatures & RAW_EXTERNAL_DATA) != 0;
+    }
+
     boolean hasExtendedL2() {
         return (incompatibleFeatures & EXTENDED_L2) != 0;
     }

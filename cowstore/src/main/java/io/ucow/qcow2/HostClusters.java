@@ -146,12 +146,7 @@ final class HostClusters implements AutoCloseable {
         long last = (offset + bytes - 1) >>> clusterBits;
         for (long cluster = offset >>> clusterBits; cluster <= last; cluster++) {
             if (cluster >= MAX_CLUSTERS || (metadata.get(cluster >>> 6) & (1L << cluster)) != 0) {
-                markCorrupt();
-                throw Qcow2Image.corrupt(
-                        image.image(),
-                        cluster << clusterBits,
-                        "a guest's cluster is where metadata is;"
-                                + " the image is marked corrupt, and can only be read; see: qemu-img check");
+                throw corrupt(cluster, "a guest's cluster is where metadata is");
             }
         }
     }
@@ -181,8 +176,13 @@ final class HostClusters implements AutoCloseable {
         }
     }
 
-    /** Takes back clusters that were allocated and that nothing durable refers to: they serve next. */
+    /** Takes back clusters that were allocated and that nothing refers to: they serve next. */
     void giveBack(long first, long count) {
+        try {
+            punch(first, count);
+        } catch (IOException e) {
+            LOG.warn("storage not given back image={} cluster={} count={}", image.image(), first, count, e);
+        }
         lock.lock();
         try {
             reserved.addFirst(new Run(first, count));
@@ -243,20 +243,27 @@ final class HostClusters implements AutoCloseable {
         }
         if ((metadata.get(cluster >>> 6) & (1L << cluster)) != 0) {
             loaded = -1;
-            markCorrupt();
-            throw Qcow2Image.corrupt(
-                    image.image(),
-                    cluster << clusterBits,
-                    "this cluster of metadata counts as free;"
-                            + " the image is marked corrupt, and can only be read; see: qemu-img check -r all");
+            throw corrupt(cluster, "this cluster of metadata counts as free");
         }
     }
 
-    private void markCorrupt() throws IOException {
-        ByteBuffer features = Qcow2Image.readAt(file, Header.INCOMPATIBLE_AT, Long.BYTES);
-        features.putLong(0, features.getLong(0) | Header.CORRUPT);
-        file.write(features, Header.INCOMPATIBLE_AT);
-        file.sync();
+    /** Marks the image corrupt, where its version has a mark for that. @return what to throw */
+    private CorruptStoreException corrupt(long cluster, String what) throws IOException {
+        boolean marked = image.header().version() >= 3;
+        if (marked) {
+            ByteBuffer features = Qcow2Image.readAt(file, Header.INCOMPATIBLE_AT, Long.BYTES);
+            features.putLong(0, features.getLong(0) | Header.CORRUPT);
+            file.write(features, Header.INCOMPATIBLE_AT);
+            file.sync();
+        }
+        return Qcow2Image.corrupt(
+                image.image(),
+                cluster << clusterBits,
+                what
+                        + (marked
+                                ? "; the image is marked corrupt, and can only be read"
+                                : "; the image is corrupt, which version 2 has no mark for: do not write to it")
+                        + "; see: qemu-img check -r all");
     }
 
     /** Has {@link #block} hold block {@code number}, which is made if there is none. */
@@ -386,12 +393,7 @@ final class HostClusters implements AutoCloseable {
             load(cluster >>> blockShift);
             long count = Refcounts.get(block, order, index(cluster));
             if (count == 0) {
-                markCorrupt();
-                throw Qcow2Image.corrupt(
-                        image.image(),
-                        cluster << clusterBits,
-                        "this cluster was in use, and counts as"
-                                + " free; the image is marked corrupt; see: qemu-img check -r all");
+                throw corrupt(cluster, "this cluster was in use, and counts as free");
             }
             if (count != 1) {
                 put(cluster, count - 1);
@@ -418,7 +420,7 @@ final class HostClusters implements AutoCloseable {
     }
 
     /** Gives the storage of clusters back that nobody uses; what they hold is zeros, or anything, afterwards. */
-    void punch(long first, long count) throws IOException {
+    private void punch(long first, long count) throws IOException {
         file.tryPunchHole(first << clusterBits, count << clusterBits);
     }
 

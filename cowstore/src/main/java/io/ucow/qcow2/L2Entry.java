@@ -18,6 +18,9 @@ final class L2Entry {
     static final long COMPRESSED = 1L << 62;
     static final long ZERO = 1;
 
+    /** The bits of all subclusters. */
+    static final int ALL = -1;
+
     private static final long OFFSET_MASK = 0x00ff_ffff_ffff_fe00L;
     private static final int SECTOR = 512;
 
@@ -62,13 +65,23 @@ final class L2Entry {
         return 62 - (clusterBits - 8);
     }
 
-    /** True when the subcluster's bytes are in the cluster. */
-    static boolean isAllocated(long bitmap, int subcluster) {
-        return (bitmap >>> subcluster & 1) != 0;
+    /** The subclusters, one bit each, whose bytes are in the cluster. */
+    static int allocated(long bitmap) {
+        return (int) bitmap;
     }
 
-    /** True when the subcluster reads as zeros. */
-    static boolean readsAsZero(long bitmap, int subcluster) {
-        return (bitmap >>> (subcluster + 32) & 1) != 0;
+    /** The subclusters, one bit each, that read as zeros. */
+    static int zeros(long bitmap) {
+        return (int) (bitmap >>> 32);
+    }
+
+    /** The bitmap of these two. */
+    static long bitmap(int allocated, int zeros) {
+        return (long) zeros << 32 | Integer.toUnsignedLong(allocated);
+    }
+
+    /** The bits of the subclusters {@code from..to-1}, {@code 0 <= from < to <= 32}. */
+    static int mask(int from, int to) {
+        return ALL >>> (Integer.SIZE - (to - from)) << from;
     }
 }

@@ -16,7 +16,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * Writes an empty image of version 3: the header, the refcount table, its blocks, the L1 table, one after the other.
+ * Writes an empty image of version 3, with or without extended L2 entries: the header, the refcount table, its blocks, the L1 table, one after the other.
  *
  * <p>Threading: stateless.
  */
@@ -30,14 +30,17 @@ final class NewImage {
     /**
      * Writes it and makes it durable.
      *
+     * @param geometry chunks are to be clusters, or subclusters if {@code extended}
      * @param origin what is behind it, or null
+     * @param extended whether L2 entries are
      * @throws IllegalArgumentException if the disk is too large for clusters of this size
      * @throws IOException if the base's path is too long
      */
-    static void write(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
-        int clusterBits = geometry.chunkShift();
-        long clusterSize = geometry.chunkSize();
-        int tableShift = 2 * clusterBits - 3;
+    static void write(PositionalFile file, Geometry geometry, OriginReference origin, boolean extended)
+            throws IOException {
+        int clusterBits = geometry.chunkShift() + (extended ? L2Entry.SUBCLUSTER_SHIFT : 0);
+        long clusterSize = 1L << clusterBits;
+        int tableShift = 2 * clusterBits - (extended ? 4 : 3);
         long l1Size = (geometry.sizeBytes() + (1L << tableShift) - 1) >>> tableShift;
         if (l1Size * L1Entry.BYTES > MAX_L1_BYTES) {
             throw new IllegalArgumentException("a disk of " + geometry.sizeBytes()
@@ -61,6 +64,7 @@ final class NewImage {
         header.putLong(24, geometry.sizeBytes()).putInt(Header.L1_SIZE_AT, (int) l1Size);
         header.putLong(Header.L1_TABLE_OFFSET_AT, l1Offset);
         header.putLong(Header.REFCOUNT_TABLE_OFFSET_AT, clusterSize).putInt(56, (int) tableClusters);
+        header.putLong(Header.INCOMPATIBLE_AT, extended ? Header.EXTENDED_L2 : 0);
         header.putInt(96, REFCOUNT_ORDER).putInt(100, Header.FULL_LENGTH);
         if (origin != null) {
             putBacking(header, origin, file.name());

@@ -1,14 +1,17 @@
 package io.ucow.qcow2;
 
+import io.ucow.store.CacheMode;
 import io.ucow.store.CheckReport;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
+import io.ucow.store.ImageInfo;
 import io.ucow.store.OriginReference;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreInUseException;
 import io.ucow.store.UnsupportedFormatException;
+import io.ucow.sys.DirectFile;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
@@ -19,13 +22,14 @@ import java.util.List;
 import java.util.UUID;
 
 /**
- * QEMU's format: versions 2 and 3 to be read, and version 3 to be written, with some exceptions that {@link
- * Writer#requireWritable} names.
+ * QEMU's format, versions 2 and 3. What is read and not written {@link Writer#requireWritable} names.
  *
  * <p>Threading: stateless.
  */
 public final class Qcow2Format implements ExceptionStoreProvider {
     static final String NAME = "qcow2";
+    /** Among an image's details. */
+    static final String EXTENDED_L2 = "extended L2";
 
     /** Called by {@link java.util.ServiceLoader}. */
     public Qcow2Format() {}
@@ -56,7 +60,15 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         if (maxBytes != 0) {
             throw new IllegalArgumentException(file.name() + ": a qcow2 image cannot be kept to a greatest size");
         }
-        NewImage.write(file, geometry, origin);
+        NewImage.write(file, geometry, origin, false);
+    }
+
+    /** With extended L2 entries if that one has them. */
+    @Override
+    public void createAbove(PositionalFile file, ImageInfo below, Geometry geometry, OriginReference origin)
+            throws IOException {
+        NewImage.write(
+                file, geometry, origin, Boolean.parseBoolean(below.details().get(EXTENDED_L2)));
     }
 
     @Override
@@ -79,7 +91,8 @@ public final class Qcow2Format implements ExceptionStoreProvider {
                 Writer.requireWritable(found);
             }
             if (found.header().hasExternalData()) {
-                data = openData(found);
+                data = openData(
+                        found, context.readOnly(), file instanceof DirectFile ? CacheMode.NONE : CacheMode.WRITEBACK);
             }
             ExceptionStore store = new Qcow2Store(file, data, found, context);
             done = true;
@@ -95,17 +108,18 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         }
     }
 
-    private static NativeFile openData(Qcow2Image image) throws IOException {
+    /** Opens the file that has the guest's clusters as the image is opened, and locks it as the image is locked. */
+    private static PositionalFile openData(Qcow2Image image, boolean readOnly, CacheMode cache) throws IOException {
         String name = image.extensions()
                 .dataFile()
                 .orElseThrow(() -> new UnsupportedFormatException(
                         image.image() + ": does not say where its external data file is"));
         Path path = OriginReference.ofPath(BackingFile.path(name, image.image()), false)
                 .resolve(image.image());
-        NativeFile file = NativeFile.open(path, Libc.O_RDONLY);
+        NativeFile file = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
         boolean locked = false;
         try {
-            locked = QemuLock.tryLock(file, false);
+            locked = QemuLock.tryLock(file, !readOnly);
         } finally {
             if (!locked) {
                 file.close();
@@ -113,9 +127,10 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         }
         if (!locked) {
             throw new StoreInUseException(path + ": external data file of " + image.image()
-                    + ", is in use by another process, which may be changing it");
+                    + ", is in use by another process"
+                    + (readOnly ? ", which may be changing it" : ""));
         }
-        return file;
+        return cache.accessTo(file, readOnly);
     }
 
     @Override

@@ -64,7 +64,7 @@ final class Qcow2Store implements ExceptionStore {
         this.map = new ClusterMap(file, image, image.header().l1TableOffset(), context.readOnly());
         this.decompressors = new Decompressors(file, image.header());
         try {
-            this.writer = context.readOnly() ? null : new Writer(file, image, map, context);
+            this.writer = context.readOnly() ? null : new Writer(file, data, image, map, decompressors, context);
         } catch (IOException | RuntimeException e) {
             map.close();
             throw e;
@@ -79,6 +79,12 @@ final class Qcow2Store implements ExceptionStore {
     @Override
     public boolean isReadOnly() {
         return writer == null;
+    }
+
+    /** Subclusters are placed with their cluster. */
+    @Override
+    public int groupShift() {
+        return subclusterShift;
     }
 
     @Override
@@ -139,12 +145,12 @@ final class Qcow2Store implements ExceptionStore {
 
     @Override
     public long allocate(long chunk, int count) throws IOException {
-        return writer().allocate(count);
+        return writer().allocate(chunk, count);
     }
 
     @Override
     public void release(long chunk, long entry, int count) {
-        writer.release(RemapEntry.slotOf(entry), count);
+        writer.release(chunk, RemapEntry.slotOf(entry), count);
     }
 
     @Override
@@ -230,7 +236,7 @@ final class Qcow2Store implements ExceptionStore {
         Header header = image.header();
         Map<String, String> details = new LinkedHashMap<>();
         details.put("cluster size", Integer.toString(header.clusterSize()));
-        details.put("extended L2", Boolean.toString(header.hasExtendedL2()));
+        details.put(Qcow2Format.EXTENDED_L2, Boolean.toString(header.hasExtendedL2()));
         details.put("compression type", header.compressionType() == Header.ZSTD ? "zstd" : "zlib");
         details.put("refcount bits", Integer.toString(1 << header.refcountOrder()));
         details.put("lazy refcounts", Boolean.toString(header.hasLazyRefcounts()));

@@ -32,17 +32,33 @@ import org.slf4j.LoggerFactory;
 final class Writer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Writer.class);
 
-    /** Most clusters of one commit. */
+    /** Most chunks of one commit. */
     static final int MAX_COMMIT = 256;
     /** What discards may leave waiting for a flush; whoever would add to more sees to one first. */
     private static final long MAX_WAITING_BYTES = 64 << 20;
 
+    private static final int SECTOR = 512;
+    private static final int PAGE = 4096;
+    /** No place: reads as zeros. */
+    private static final long ZEROS = -1;
+
     private final PositionalFile file;
+    /** Where clusters of data are: {@code file}, or an external data file, which has each at its place on the disk. */
+    private final PositionalFile data;
+
     private final Qcow2Image image;
     private final ClusterMap map;
     private final HostClusters hosts;
+    private final Places places;
     private final GracePeriod readers;
     private final int clusterBits;
+    private final int chunkShift;
+    /** Binary logarithm of the chunks in a cluster. */
+    private final int groupShift;
+
+    private final int entryBytes;
+    private final boolean external;
+    private final boolean extended;
     private final BufferPool buffers = new BufferPool(MAX_COMMIT * L2Entry.BYTES);
 
     private final ReentrantLock syncLock = new ReentrantLock();
@@ -62,13 +78,28 @@ final class Writer implements AutoCloseable {
     /** The failed sync after which nothing may be reported durable; null while all is well. */
     private volatile IOException failure;
 
-    Writer(PositionalFile file, Qcow2Image image, ClusterMap map, StoreContext context) throws IOException {
+    /** @param data {@code file}, or the external data file */
+    Writer(
+            PositionalFile file,
+            PositionalFile data,
+            Qcow2Image image,
+            ClusterMap map,
+            Decompressors decompressors,
+            StoreContext context)
+            throws IOException {
         this.file = file;
+        this.data = data;
         this.image = image;
         this.map = map;
         this.readers = context.readers();
         this.clusterBits = image.header().clusterBits();
+        this.external = image.header().hasExternalData();
+        this.extended = image.header().hasExtendedL2();
+        this.chunkShift = image.geometry().chunkShift();
+        this.groupShift = image.subclusterShift();
+        this.entryBytes = extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
         this.hosts = new HostClusters(file, image, map);
+        this.places = new Places(file, image, map, hosts, decompressors);
         try {
             clearAutoclearFeatures();
         } catch (IOException e) {
@@ -86,13 +117,8 @@ final class Writer implements AutoCloseable {
         } else if (header.isDirty()) {
             what = "was not closed properly by a program that leaves its refcounts for later; repair it first: qemu-img"
                     + " check -r all " + image.image();
-        } else if (header.version() < 3) {
-            what = "is of qcow2 version 2, which is read, not written; convert it: qemu-img amend -o compat=1.1 "
-                    + image.image();
-        } else if (header.hasExternalData()) {
-            what = "has an external data file, and such images are read, not written";
-        } else if (header.hasExtendedL2()) {
-            what = "has extended L2 entries, and such images are read, not written";
+        } else if (header.hasExternalData() && header.nbSnapshots() > 0) {
+            what = "has an external data file and internal snapshots, which would change with the disk";
         }
         if (what != null) {
             throw new UnsupportedFormatException(image.image() + ": " + what + "; or open it with --read-only");
@@ -101,9 +127,10 @@ final class Writer implements AutoCloseable {
 
     /** Bitmaps and whatever else this program does not keep up to date is out of date from now on. */
     private void clearAutoclearFeatures() throws IOException {
-        if (image.header().autoclearFeatures() != 0) {
-            ByteBuffer nothing = ByteBuffer.allocateDirect(Long.BYTES);
-            file.write(nothing, Header.AUTOCLEAR_AT);
+        long kept = image.header().hasRawExternalData() ? Header.RAW_EXTERNAL_DATA : 0;
+        if (image.header().autoclearFeatures() != kept) {
+            ByteBuffer features = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.BIG_ENDIAN);
+            file.write(features.putLong(0, kept), Header.AUTOCLEAR_AT);
             file.sync();
             LOG.warn("bitmaps and other data of optional features are out of date now image={}", image.image());
         }
@@ -111,19 +138,37 @@ final class Writer implements AutoCloseable {
 
     void write(long offset, ByteBuffer src) throws IOException {
         requireHealthy();
-        requireData(offset, src.remaining());
-        file.write(src, offset);
+        if (!external) {
+            requireData(offset, src.remaining());
+            file.write(src, offset);
+            return;
+        }
+        // A raw data file is as long as the disk.
+        int end = src.limit();
+        src.limit(src.position() + (int) clip(offset, src.remaining()));
+        data.write(src, offset);
+        src.limit(end).position(end);
     }
 
-    void zero(long offset, int lengthBytes) throws IOException {
+    /** Of {@code bytes} bytes from {@code offset} on in the external data file, those that the disk has. */
+    private long clip(long offset, long bytes) {
+        return Math.max(0, Math.min(bytes, image.geometry().sizeBytes() - offset));
+    }
+
+    void zero(long offset, long lengthBytes) throws IOException {
         requireHealthy();
-        requireData(offset, lengthBytes);
-        if (!file.tryPunchHole(offset, lengthBytes)) {
-            Zeros.write(file, offset, lengthBytes);
+        long bytes = lengthBytes;
+        if (external) {
+            bytes = clip(offset, lengthBytes);
+        } else {
+            requireData(offset, lengthBytes);
+        }
+        if (bytes > 0 && !data.tryPunchHole(offset, bytes)) {
+            Zeros.write(data, offset, bytes);
         }
     }
 
-    private void requireData(long offset, int bytes) throws IOException {
+    private void requireData(long offset, long bytes) throws IOException {
         try {
             hosts.requireData(offset, bytes);
         } catch (IOException e) {
@@ -131,40 +176,133 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    long allocate(int count) throws IOException {
+    /** As {@link io.ucow.store.ExceptionStore#allocate}. */
+    long allocate(long chunk, int count) throws IOException {
         requireHealthy();
         try {
-            return hosts.allocate(count);
+            return places.allocate(chunk, count);
         } catch (CorruptStoreException e) {
             throw fail(e);
         }
     }
 
-    void release(long cluster, int count) {
-        try {
-            hosts.punch(cluster, count);
-        } catch (IOException e) {
-            LOG.warn("clusters not given back image={} cluster={} count={}", image.image(), cluster, count, e);
-        }
-        hosts.giveBack(cluster, count);
+    /** As {@link io.ucow.store.ExceptionStore#release}. */
+    void release(long chunk, long slot, int count) {
+        places.release(chunk, slot, count);
     }
 
-    /** As {@link io.ucow.store.ExceptionStore#commit}; chunks are clusters. */
+    /** As {@link io.ucow.store.ExceptionStore#commit}. */
     void commit(long chunk, int count, long entry) throws IOException {
         if (RemapEntry.isZero(entry)) {
-            limitWaiting();
-        } else {
-            sync();
+            commitZeros(chunk, count);
+            return;
         }
+        sync();
         int done = 0;
         while (done < count) {
             int n = (int) Math.min(count - done, map.chunksToTableEnd(chunk + done));
-            commitInTable(chunk + done, n, RemapEntry.isZero(entry) ? entry : entry + done, count - done);
+            commitInTable(chunk + done, n, entry + done, count - done);
             done += n;
         }
     }
 
-    /** @param rest how many chunks this one and those to come have: their clusters are taken back if this fails */
+    private void commitZeros(long chunk, int count) throws IOException {
+        limitWaiting();
+        if (external) {
+            // It is read without the image, too, if it is raw; else this gives space back.
+            zero(chunk << chunkShift, (long) count << chunkShift);
+        }
+        int done = 0;
+        while (done < count) {
+            int n = alike(chunk + done, count - done);
+            if (recordsZeros(chunk + done, n)) {
+                giveBackPart(chunk + done, n);
+                commitInTable(chunk + done, n, RemapEntry.ZERO, 0);
+            } else {
+                storeZeros(chunk + done, n);
+            }
+            done += n;
+        }
+    }
+
+    /** How many chunks from {@code chunk} on, {@code count} at the most, are whole clusters of one table, or a part of one. */
+    private int alike(long chunk, int count) {
+        int group = 1 << groupShift;
+        int within = (int) chunk & (group - 1);
+        return within > 0 || count < group
+                ? Math.min(count, group - within)
+                : (int) Math.min(count & -group, map.chunksToTableEnd(chunk));
+    }
+
+    /**
+     * Version 2 has no entry for "zeros whatever is behind it"; with nothing behind it, none is needed. Compressed clusters
+     * have no subclusters.
+     */
+    private boolean recordsZeros(long chunk, int count) throws IOException {
+        if (image.header().version() < 3) {
+            return image.backingName().isEmpty();
+        }
+        return count >>> groupShift > 0
+                || !map.hasTable(chunk)
+                || !L2Entry.isCompressed(map.readL2(chunk >>> groupShift));
+    }
+
+    /** Gives the storage of subclusters back that are about to be zeros, in a cluster that may stay for the others. */
+    private void giveBackPart(long chunk, int count) throws IOException {
+        long bytes = (long) count << chunkShift;
+        if (external || count >>> groupShift > 0 || bytes < PAGE) {
+            return;
+        }
+        long entry = map.lookup(chunk);
+        for (int i = 1; i < count; i++) {
+            if (!RemapEntry.continues(map.lookup(chunk + i - 1), map.lookup(chunk + i))) {
+                return; // not worth a system call for each piece
+            }
+        }
+        if (RemapEntry.isSlot(entry)) {
+            zero(RemapEntry.slotOf(entry) << chunkShift, bytes);
+        }
+    }
+
+    /** Has chunks read as zeros that cannot be recorded as such: each gets, or has, a place with zeros. */
+    private void storeZeros(long chunk, int count) throws IOException {
+        for (int done = 0; done < count; ) {
+            long entry = map.lookup(chunk + done);
+            int n = 1;
+            if (RemapEntry.isSlot(entry)) {
+                zero(RemapEntry.slotOf(entry) << chunkShift, 1L << chunkShift);
+            } else {
+                int wanted = 1;
+                while (done + wanted < count && !RemapEntry.isSlot(map.lookup(chunk + done + wanted))) {
+                    wanted++;
+                }
+                long run = allocate(chunk + done, wanted);
+                n = SlotRun.count(run);
+                fillWithZeros(chunk + done, SlotRun.slot(run), n);
+                commit(chunk + done, n, SlotRun.entry(run));
+            }
+            done += n;
+        }
+    }
+
+    private void fillWithZeros(long chunk, long slot, int count) throws IOException {
+        boolean filled = false;
+        try {
+            long end = (slot + count) << chunkShift;
+            zero(slot << chunkShift, (long) count << chunkShift);
+            if (file.size() < end) {
+                // To QEMU an image is damaged that ends before a cluster which it refers to.
+                Zeros.write(file, end - SECTOR, SECTOR);
+            }
+            filled = true;
+        } finally {
+            if (!filled) {
+                release(chunk, slot, count);
+            }
+        }
+    }
+
+    /** @param rest how many chunks this one and those to come have: their places are taken back if this fails */
     private void commitInTable(long chunk, int count, long entry, int rest) throws IOException {
         ReentrantLock lock = map.lockOf(chunk);
         lock.lock();
@@ -176,7 +314,7 @@ final class Writer implements AutoCloseable {
                 ready = true;
             } finally {
                 if (!ready && RemapEntry.isSlot(entry)) {
-                    release(RemapEntry.slotOf(entry), rest);
+                    release(chunk, RemapEntry.slotOf(entry), rest);
                 }
             }
             writeEntries(chunk, count, entry);
@@ -186,36 +324,75 @@ final class Writer implements AutoCloseable {
     }
 
     private void writeEntries(long chunk, int count, long entry) throws IOException {
-        ByteBuffer buffer = buffers.take().order(ByteOrder.BIG_ENDIAN).limit(count * L2Entry.BYTES);
-        long[] old = new long[count];
+        long first = chunk >>> groupShift;
+        int clusters = (int) (((chunk + count - 1) >>> groupShift) - first) + 1;
+        ByteBuffer buffer = buffers.take().order(ByteOrder.BIG_ENDIAN).limit(clusters * entryBytes);
+        long[] unused = new long[clusters];
         try {
-            long place = map.l2Place(chunk);
+            long place = map.l2Place(first);
             file.read(buffer, place);
             if (buffer.hasRemaining()) {
                 throw Qcow2Image.corrupt(image.image(), place, "the file ends within an L2 table");
             }
-            for (int i = 0; i < count; i++) {
-                old[i] = buffer.getLong(i * L2Entry.BYTES);
-                buffer.putLong(i * L2Entry.BYTES, l2Entry(entry, i));
+            for (int i = 0; i < clusters; i++) {
+                long start = (first + i) << groupShift;
+                int from = (int) (Math.max(chunk, start) - start);
+                int to = (int) (Math.min(chunk + count, start + (1L << groupShift)) - start);
+                long offset =
+                        RemapEntry.isZero(entry) ? ZEROS : (RemapEntry.slotOf(entry) + start - chunk) << chunkShift;
+                unused[i] = change(buffer, i * entryBytes, offset, from, to);
             }
             file.write(buffer.flip(), place);
+            for (int i = 0; i < clusters; i++) {
+                int at = i * entryBytes;
+                map.publish(first + i, buffer.getLong(at), extended ? buffer.getLong(at + L2Entry.BYTES) : 0);
+            }
         } catch (IOException e) {
             // Nobody knows what of it is there.
             throw fail(e);
         } finally {
             buffers.give(buffer.order(ByteOrder.LITTLE_ENDIAN));
         }
-        map.publish(chunk, count, entry);
-        for (long entryBefore : old) {
-            free(entryBefore);
+        for (long l2 : unused) {
+            free(l2);
         }
     }
 
-    private long l2Entry(long entry, int i) {
-        return RemapEntry.isZero(entry) ? L2Entry.ZERO : L2Entry.COPIED | (RemapEntry.slotOf(entry) + i) << clusterBits;
+    /**
+     * Has an L2 entry say that the chunks {@code from..to-1} of its cluster are in the one at {@code offset}, or are {@link
+     * #ZEROS}.
+     *
+     * @return the entry that it was if what that named is not referred to any more, else 0
+     */
+    private long change(ByteBuffer table, int at, long offset, int from, int to) {
+        long old = table.getLong(at);
+        long now = L2Entry.COPIED | offset;
+        if (!extended) {
+            if (offset == ZEROS) {
+                now = image.header().version() >= 3 ? L2Entry.ZERO : 0;
+            }
+        } else {
+            long bitmap =
+                    L2Entry.isCompressed(old) ? L2Entry.bitmap(L2Entry.ALL, 0) : table.getLong(at + L2Entry.BYTES);
+            int mask = L2Entry.mask(from, to);
+            int allocated = L2Entry.allocated(bitmap) | mask;
+            int zeros = L2Entry.zeros(bitmap) & ~mask;
+            if (offset == ZEROS) {
+                allocated &= ~mask;
+                zeros |= mask;
+                now = allocated == 0 ? 0 : old;
+            }
+            table.putLong(at + L2Entry.BYTES, L2Entry.bitmap(allocated, zeros));
+        }
+        table.putLong(at, now);
+        return !L2Entry.isCompressed(old) && L2Entry.offset(old) == L2Entry.offset(now) ? 0 : old;
     }
 
+    /** Lets go of what an L2 entry named; clusters of an external data file are not counted. */
     private void free(long l2) {
+        if (external) {
+            return;
+        }
         if (L2Entry.isCompressed(l2)) {
             long offset = L2Entry.compressedOffset(l2, clusterBits);
             long last = offset + L2Entry.compressedBytes(l2, clusterBits) - 1;
@@ -245,7 +422,7 @@ final class Writer implements AutoCloseable {
         if (L1Entry.offset(l1) != 0 && L1Entry.isCopied(l1)) {
             return;
         }
-        long cluster = SlotRun.slot(allocate(1));
+        long cluster = allocateTable();
         boolean written = false;
         try {
             copyTable(L1Entry.offset(l1), cluster << clusterBits);
@@ -254,7 +431,7 @@ final class Writer implements AutoCloseable {
             written = true;
         } finally {
             if (!written) {
-                release(cluster, 1);
+                hosts.giveBack(cluster, 1);
             }
         }
         try {
@@ -265,6 +442,14 @@ final class Writer implements AutoCloseable {
         }
         if (L1Entry.offset(l1) != 0) {
             addFreed(L1Entry.offset(l1) >>> clusterBits);
+        }
+    }
+
+    private long allocateTable() throws IOException {
+        try {
+            return SlotRun.slot(hosts.allocate(1));
+        } catch (CorruptStoreException e) {
+            throw fail(e);
         }
     }
 
@@ -303,6 +488,10 @@ final class Writer implements AutoCloseable {
             }
             requireHealthy();
             long covers = syncsAsked.get();
+            if (external) {
+                // First: what refers to data must not be durable before them.
+                data.sync();
+            }
             file.sync();
             syncsDone = covers;
         } catch (IOException e) {

@@ -3,12 +3,14 @@
  * io.ucow.qcow2.Qcow2Store} an open image. The specification is QEMU's {@code docs/interop/qcow2}.
  *
  * <p>The engine's chunk is a cluster; in an image with extended L2 entries it is a subcluster, so that chunks are whole
- * there, too. A slot is a host offset divided by the chunk size. Compressed clusters, and those that an internal snapshot
- * has as well, are <em>packed</em> chunks to the engine: readable where they are, never written there.
+ * there, too, and the subclusters of a cluster are a group. A slot is a host offset divided by the chunk size. Compressed
+ * clusters, and those that an internal snapshot has as well, are <em>packed</em> chunks to the engine: readable where they
+ * are, never written there.
  *
  * <pre>
  *   Qcow2Store ─ ClusterMap (guest chunk → RemapEntry, L2 tables loaded on first use)
  *        │     └ Decompressors (zlib, zstd)
+ *        └ Writer ─ Places (where a chunk may be written) ─ HostClusters (free clusters and reference counts)
  *   Qcow2Image ─ Header, HeaderExtensions, SnapshotEntry, L1Entry, L2Entry: layouts alone, no I/O
  * </pre>
  *

@@ -8,8 +8,10 @@ import io.ucow.store.Images;
 import io.ucow.store.Origin;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -40,6 +42,7 @@ class DifferentialTest {
     private Random random;
     private byte[] model;
     private Path image;
+    private Path data;
 
     @BeforeAll
     static void needs() {
@@ -55,6 +58,7 @@ class DifferentialTest {
         }
         Files.write(directory.resolve("base.raw"), model);
         image = directory.resolve("vm.qcow2");
+        data = directory.resolve("vm.data");
     }
 
     @ParameterizedTest
@@ -66,6 +70,10 @@ class DifferentialTest {
                 "lazy_refcounts=on,refcount_bits=8,cluster_size=16k",
                 "cluster_size=2M,refcount_bits=64",
                 "cluster_size=1k,refcount_bits=32",
+                "compat=0.10,cluster_size=4k",
+                "extended_l2=on",
+                "extended_l2=on,cluster_size=16k",
+                "extended_l2=on,cluster_size=2M,refcount_bits=1",
             })
     void overlay(String options) throws Exception {
         Qemu.img("create", "-f", "qcow2", "-F", "raw", "-b", "base.raw", "-o", options, image);
@@ -73,14 +81,38 @@ class DifferentialTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cluster_size=4k", "compression_type=zstd", "cluster_size=512"})
+    @ValueSource(
+            strings = {"cluster_size=4k", "compression_type=zstd", "cluster_size=512", "compat=0.10", "extended_l2=on"})
     void compressedClusters(String options) throws Exception {
         Qemu.img("convert", "-c", "-O", "qcow2", "-o", options, directory.resolve("base.raw"), image);
         play(true);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"preallocation=metadata", "preallocation=full"})
+    @ValueSource(strings = {"cluster_size=4k", "extended_l2=on"})
+    void externalDataFileOnABase(String options) throws Exception {
+        String named = "data_file=" + data + "," + options;
+        Qemu.img("create", "-f", "qcow2", "-F", "raw", "-b", "base.raw", "-o", named, image);
+        play(false);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cluster_size=4k", "extended_l2=on"})
+    void rawExternalDataFileIsTheDisk(String options) throws Exception {
+        Arrays.fill(model, (byte) 0);
+        Qemu.img("create", "-f", "qcow2", "-o", "data_file_raw=on,data_file=" + data + "," + options, image, SIZE);
+        play(false);
+        byte[] found = Files.readAllBytes(data);
+        assertThat(Arrays.mismatch(Arrays.copyOf(found, SIZE), model)).isEqualTo(-1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "preallocation=metadata",
+                "preallocation=full,compat=0.10",
+                "preallocation=metadata,extended_l2=on"
+            })
     void preallocated(String options) throws Exception {
         Qemu.img("convert", "-O", "qcow2", "-o", options, directory.resolve("base.raw"), image);
         play(true);
@@ -117,7 +149,6 @@ class DifferentialTest {
 
     /** Changes of any size and place; in the middle, what a killed process would leave. */
     private void ours() throws Exception {
-        Path killed = directory.resolve("killed.qcow2");
         try (CowDevice device = Images.open(image, false)) {
             for (int i = 0; i < 40; i++) {
                 int length = 1 + random.nextInt(1 << (1 + random.nextInt(19)));
@@ -136,8 +167,7 @@ class DifferentialTest {
                     device.flush();
                 }
                 if (i == 20) {
-                    Files.deleteIfExists(killed);
-                    Files.copy(image, killed);
+                    Path killed = copyAsItIs();
                     requireSound(killed, LEAKS);
                     assertHoldsModel(killed);
                 }
@@ -146,6 +176,17 @@ class DifferentialTest {
             device.read(0, all);
             assertThat(all.flip().mismatch(ByteBuffer.wrap(model))).isEqualTo(-1);
         }
+    }
+
+    /** The image, and the data file that it names, as they are at this moment. */
+    private Path copyAsItIs() throws IOException {
+        byte[] bytes = Files.readAllBytes(image);
+        if (Files.exists(data)) {
+            Files.copy(data, directory.resolve("ko.data"), StandardCopyOption.REPLACE_EXISTING);
+            int at = new String(bytes, 0, 4096, StandardCharsets.ISO_8859_1).indexOf("vm.data");
+            System.arraycopy(new byte[] {'k', 'o'}, 0, bytes, at, 2);
+        }
+        return Files.write(directory.resolve("killed.qcow2"), bytes);
     }
 
     private void theirs() throws Exception {

@@ -113,10 +113,17 @@ class LayoutTest {
         assertThat(L2Entry.isCopied(entry)).isTrue();
         assertThat(L2Entry.isCompressed(entry)).isFalse();
         assertThat(L2Entry.isZero(entry)).isTrue();
-        assertThat(L2Entry.isAllocated(1L << 31, 31)).isTrue();
-        assertThat(L2Entry.isAllocated(~(1L << 31), 31)).isFalse();
-        assertThat(L2Entry.readsAsZero(1L << 63, 31)).isTrue();
-        assertThat(L2Entry.readsAsZero(~(1L << 63), 31)).isFalse();
+    }
+
+    @Test
+    void subclusterBitmap() {
+        long bitmap = 0x8000_0001_f000_000eL;
+        assertThat(L2Entry.allocated(bitmap)).isEqualTo(0xf000_000e);
+        assertThat(L2Entry.zeros(bitmap)).isEqualTo(0x8000_0001);
+        assertThat(L2Entry.bitmap(0xf000_000e, 0x8000_0001)).isEqualTo(bitmap);
+        assertThat(L2Entry.mask(0, 32)).isEqualTo(L2Entry.ALL);
+        assertThat(L2Entry.mask(31, 32)).isEqualTo(1 << 31);
+        assertThat(L2Entry.mask(1, 4)).isEqualTo(0xe);
     }
 
     /** With 64 KiB clusters bits 54..61 count the sectors; with 512-byte ones bit 61 alone, with 2 MiB 49..61. */

@@ -2,10 +2,13 @@ package io.ucow.qcow2;
 
 import io.ucow.store.ExceptionStoreContract;
 import io.ucow.store.ExceptionStoreProvider;
+import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
+import io.ucow.sys.PositionalFile;
+import java.io.IOException;
 import org.junit.jupiter.api.Nested;
 
-/** QEMU's format keeps the contract, with small and ordinary clusters, and its largest. */
+/** QEMU's format keeps the contract, with small and ordinary clusters, and its largest, and with extended L2 entries. */
 class Qcow2ContractTest {
     abstract static class Contract extends ExceptionStoreContract {
         @Override
@@ -30,6 +33,20 @@ class Qcow2ContractTest {
 
     @Nested
     class With64KiB extends Contract {}
+
+    /** Chunks are subclusters of 2 KiB. */
+    @Nested
+    class WithExtendedL2Entries extends Contract {
+        @Override
+        protected int chunkShift() {
+            return 11;
+        }
+
+        @Override
+        protected void create(PositionalFile file, Geometry geometry) throws IOException {
+            NewImage.write(file, geometry, reference(), true);
+        }
+    }
 
     @Nested
     class With2MiB extends Contract {

@@ -175,22 +175,6 @@ class QemuImagesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "'compat=0.10', 'version 2'",
-        "'extended_l2=on', 'extended L2'",
-        "'data_file=x.data', 'external data file'",
-    })
-    void whatIsNotWrittenIsRefused(String options, String message) throws Exception {
-        Qemu.img("create", "-f", "qcow2", "-o", options.replace("x.data", directory + "/x.data"), image, SIZE);
-        byte[] before = Files.readAllBytes(image);
-        assertThatThrownBy(() -> Images.open(image, false))
-                .isInstanceOf(UnsupportedFormatException.class)
-                .hasMessageContaining(message)
-                .hasMessageContaining("--read-only");
-        assertThat(Files.readAllBytes(image)).isEqualTo(before);
-    }
-
-    @ParameterizedTest
     @CsvSource({"1, marked corrupt", "0, refcounts for later"})
     void corruptAndDirtyImagesAreRead(int bit, String message) throws Exception {
         Qemu.img("convert", "-O", "qcow2", raw, image);
@@ -271,6 +255,29 @@ class QemuImagesTest {
             assertThat(Qemu.run("qemu-img", "map", image).output()).contains("lock");
             assertThatThrownBy(() -> Images.openContent(image)).isInstanceOf(StoreInUseException.class);
         }
+    }
+
+    @Test
+    void dataFileIsLockedAsTheImageIs() throws Exception {
+        Path data = directory.resolve("vm.data");
+        Path other = directory.resolve("other.qcow2");
+        Qemu.img("create", "-f", "qcow2", "-o", "data_file=" + data, image, SIZE);
+        Files.copy(image, other);
+        try (Origin reader = Images.openContent(image)) {
+            assertThat(reader.sizeBytes()).isEqualTo(SIZE);
+            Images.openContent(other).close();
+            assertThatThrownBy(() -> Images.open(other, false))
+                    .isInstanceOf(StoreInUseException.class)
+                    .hasMessageContaining(data.toString());
+        }
+        try (CowDevice writer = Images.open(image, false)) {
+            assertThat(writer.isReadOnly()).isFalse();
+            assertThatThrownBy(() -> Images.openContent(other)).isInstanceOf(StoreInUseException.class);
+            assertThat(Qemu.run("qemu-io", "-f", "raw", "-c", "read 0 512", data)
+                            .output())
+                    .contains("lock");
+        }
+        Images.open(other, false).close();
     }
 
     private void assertReadsAsQemuDoes() throws Exception {
