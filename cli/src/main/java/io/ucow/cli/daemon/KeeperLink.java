@@ -24,8 +24,9 @@ final class KeeperLink {
     private final PrintStream out;
     /** The keeper, where it is this process's child; else null. */
     private final Process child;
-    /** The answer to the last request to be replaced, done before the first one. Written under this. */
-    private volatile CompletableFuture<Void> leave = CompletableFuture.completedFuture(null);
+    /** The answer to the last request to be replaced; failed before the first one. Written under this. */
+    private volatile CompletableFuture<Void> leave =
+            CompletableFuture.failedFuture(new IllegalStateException("nobody has asked"));
 
     private volatile boolean released;
     /** Nothing is heard of the keeper any more: set before {@link #leave} is completed for the last time. */
@@ -124,7 +125,7 @@ final class KeeperLink {
     }
 
     private synchronized CompletableFuture<Void> askForSuccessor() {
-        if (leave.isDone()) {
+        if (leave.isCompletedExceptionally()) {
             leave = new CompletableFuture<>();
             if (gone) {
                 leave.completeExceptionally(died());
