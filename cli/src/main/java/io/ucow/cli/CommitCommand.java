@@ -1,7 +1,7 @@
 package io.ucow.cli;
 
 import io.ucow.cli.daemon.Daemons;
-import io.ucow.cli.text.ImageJson;
+import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -20,33 +20,24 @@ import picocli.CommandLine.Parameters;
         },
         mixinStandardHelpOptions = true)
 final class CommitCommand implements Callable<Integer> {
-    private static final String VERB = "commit";
-
     @Parameters(paramLabel = "IMAGE", description = "The image, or the file or loop device that it is served as.")
     private Path image;
 
     @Override
     public Integer call() throws IOException {
         Daemons daemons = Daemons.ofUser();
-        Optional<Daemons.Found> served = daemons.find(image);
-        if (served.isPresent() && !served.get().file().images().isEmpty()) {
-            commitServed(daemons, served.get(), served.get().file().images().get(0));
-        } else {
+        Optional<Daemons.ServedImage> served = daemons.findImage(image);
+        if (served.isEmpty()) {
             ImageFiles.requireImage(image);
-            try (Progress progress =
-                    Progress.of(VERB, Images.info(image).geometry().sizeBytes())) {
+        }
+        ImageInfo info = served.isPresent() ? daemons.info(served.get()) : Images.info(image);
+        try (Progress progress = Progress.of("commit", info.geometry().sizeBytes())) {
+            if (served.isPresent()) {
+                daemons.commit(served.get(), progress);
+            } else {
                 Images.commit(image, progress);
             }
         }
         return ExitCodes.OK;
-    }
-
-    private static void commitServed(Daemons daemons, Daemons.Found served, Path image) throws IOException {
-        long size = ImageJson.toInfo(daemons.info(served.daemon(), image))
-                .geometry()
-                .sizeBytes();
-        try (Progress progress = Progress.of(VERB, size)) {
-            daemons.commit(served, image, progress);
-        }
     }
 }

@@ -37,13 +37,12 @@ final class CompactCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Daemons daemons = Daemons.ofUser();
-        Optional<Daemons.Found> served = daemons.find(image);
+        Optional<Daemons.ServedImage> served = daemons.findImage(image);
         JsonObject report;
         try (Progress progress = Progress.of("compact", 0)) {
             Compaction.Listener listener = progress::reach;
-            if (served.isPresent() && !served.get().file().images().isEmpty()) {
-                report = daemons.compact(
-                        served.get(), served.get().file().images().get(0), listener);
+            if (served.isPresent()) {
+                report = daemons.compact(served.get(), listener);
             } else {
                 ImageFiles.requireImage(image);
                 report = RecordJson.of(Images.compact(image, listener));

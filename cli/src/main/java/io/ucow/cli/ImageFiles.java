@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -27,8 +28,12 @@ final class ImageFiles {
         requireNoDirectory(layer, "a layer");
     }
 
-    /** @throws IOException if the directory that a new image is to be in does not exist */
+    /** @throws IOException if the directory that a new image is to be in does not exist, or its name leads nowhere */
     static void requireDirectoryOf(Path image) throws IOException {
+        if (Files.isSymbolicLink(image) && Files.notExists(image)) {
+            throw new FileAlreadyExistsException(
+                    image.toString(), null, "is a symbolic link that leads nowhere; remove it, or choose another name");
+        }
         Path directory = image.toAbsolutePath().getParent();
         if (directory != null && Files.notExists(directory)) {
             throw new NoSuchFileException(directory.toString(), null, "no such directory; make it with mkdir -p");

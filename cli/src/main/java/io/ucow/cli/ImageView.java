@@ -1,6 +1,5 @@
 package io.ucow.cli;
 
-import io.ucow.cli.daemon.CanonicalPath;
 import io.ucow.cli.daemon.Daemons;
 import io.ucow.cli.text.ImageJson;
 import io.ucow.cli.text.LineSink;
@@ -35,31 +34,29 @@ interface ImageView {
      */
     static ImageView of(Path path) throws IOException {
         Daemons daemons = Daemons.ofUser();
-        Optional<Daemons.Found> found = daemons.find(path);
-        if (found.isPresent() && !found.get().file().images().isEmpty()) {
-            List<Path> images = found.get().file().images();
-            Path canonical = CanonicalPath.of(path);
-            return new Served(daemons, found.get(), images.contains(canonical) ? canonical : images.get(0));
+        Optional<Daemons.ServedImage> served = daemons.findImage(path);
+        if (served.isPresent()) {
+            return new Served(daemons, served.get());
         }
         ImageFiles.requireImage(path);
         return new Closed(path);
     }
 
     /** One that a daemon has open. */
-    record Served(Daemons daemons, Daemons.Found found, Path image) implements ImageView {
+    record Served(Daemons daemons, Daemons.ServedImage served) implements ImageView {
         @Override
         public ImageInfo info() throws IOException {
-            return ImageJson.toInfo(daemons.info(found.daemon(), image));
+            return daemons.info(served);
         }
 
         @Override
         public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
-            daemons.map(found.daemon(), image, json -> visitor.accept(ImageJson.toExtent(json)));
+            daemons.map(served, json -> visitor.accept(ImageJson.toExtent(json)));
         }
 
         @Override
         public void forEachTableLine(Consumer<String> visitor) throws IOException {
-            daemons.table(found, visitor);
+            daemons.table(served.device(), visitor);
         }
     }
 

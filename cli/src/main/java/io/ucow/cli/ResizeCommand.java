@@ -1,13 +1,13 @@
 package io.ucow.cli;
 
-import io.ucow.cli.daemon.CanonicalPath;
 import io.ucow.cli.daemon.Daemons;
 import io.ucow.cli.text.Sizes;
+import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -44,16 +44,20 @@ final class ResizeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         long bytes = parsedSize();
-        Optional<Daemons.Found> served = Daemons.ofUser().find(image);
-        if (size.startsWith("+")) {
-            bytes = sum(ImageView.of(image).info().geometry().sizeBytes(), bytes);
-        }
-        if (served.isPresent() && !served.get().file().images().isEmpty()) {
-            List<Path> images = served.get().file().images();
-            Path canonical = CanonicalPath.of(image);
-            Daemons.ofUser().grow(served.get(), images.contains(canonical) ? canonical : images.get(0), bytes);
-        } else {
+        Daemons daemons = Daemons.ofUser();
+        Optional<Daemons.ServedImage> served = daemons.findImage(image);
+        if (served.isEmpty()) {
             ImageFiles.requireImage(image);
+        }
+        OptionalLong from = OptionalLong.empty();
+        if (size.startsWith("+")) {
+            ImageInfo info = served.isPresent() ? daemons.info(served.get()) : Images.info(image);
+            from = OptionalLong.of(info.geometry().sizeBytes());
+            bytes = sum(from.getAsLong(), bytes);
+        }
+        if (served.isPresent()) {
+            daemons.grow(served.get(), from, bytes);
+        } else {
             Images.resize(image, bytes, shrink);
         }
         return ExitCodes.OK;

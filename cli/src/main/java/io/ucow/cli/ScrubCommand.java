@@ -54,15 +54,14 @@ final class ScrubCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Daemons daemons = Daemons.ofUser();
-        Optional<Daemons.Found> served = daemons.find(image);
+        Optional<Daemons.ServedImage> served = daemons.findImage(image);
         long bytesPerSecond = rate == null ? 0 : rate;
         JsonArray damaged = new JsonArray();
         JsonObject report;
         try (Progress progress = Progress.of("scrub", 0)) {
             ScrubListener listener = new Listener(progress, damaged);
-            if (served.isPresent() && !served.get().file().images().isEmpty()) {
-                report =
-                        daemons.scrub(served.get(), served.get().file().images().get(0), bytesPerSecond, listener);
+            if (served.isPresent()) {
+                report = daemons.scrub(served.get(), bytesPerSecond, listener);
             } else {
                 ImageFiles.requireImage(image);
                 report = RecordJson.of(Images.scrub(image, readOnly, bytesPerSecond, listener));

@@ -37,11 +37,11 @@ final class SnapshotCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Daemons daemons = Daemons.ofUser();
-        Optional<Daemons.Found> served = daemons.find(image);
+        Optional<Daemons.ServedImage> served = daemons.findImage(image);
         Optional<Path> as = layer == null ? Optional.empty() : Optional.of(CanonicalPath.of(layer));
         Path frozen;
-        if (served.isPresent() && !served.get().file().images().isEmpty()) {
-            frozen = daemons.snapshot(served.get(), served.get().file().images().get(0), as);
+        if (served.isPresent()) {
+            frozen = daemons.snapshot(served.get(), as);
         } else {
             ImageFiles.requireImage(image);
             frozen = Images.snapshot(image, as);

@@ -74,6 +74,7 @@ class MistakesTest {
         mistake(NOT_FOUND, "nowhere: no such base", "create --base ./nowhere ./x.cow");
         mistake(NOT_FOUND, "nowhere", "create --base ./base ./nowhere/x.cow");
         mistake(EXISTS, "vm.cow: exists already", "create --base ./base ./vm.cow");
+        mistake(EXISTS, "a symbolic link that leads nowhere", "create --base ./base ./link.cow");
         mistake(EXISTS, "base: exists already", "create --size 1G ./base");
         mistake(UNSUPPORTED, "no plug-in for format 'vmdk'", "create --format vmdk --base ./base ./x.cow");
         mistake(UNSUPPORTED, "is encrypted (AES)", "create --base ./encrypted.qcow2 ./x.cow");
@@ -249,6 +250,7 @@ class MistakesTest {
         Files.createDirectory(at("dir"));
         Files.createDirectory(at("sub"));
         Files.createFile(at("empty"));
+        Files.createSymbolicLink(at("link.cow"), at("nowhere.cow"));
         Files.writeString(at("table"), "0 8 nonsense\n");
         ByteBuffer encrypted = ByteBuffer.allocate(1 << 10);
         encrypted.putInt(0, 0x514649fb); // "QFI\xfb", version 3

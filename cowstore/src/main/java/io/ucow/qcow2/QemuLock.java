@@ -28,9 +28,15 @@ final class QemuLock {
             return file.tryLock(true);
         }
         // First the locks, then the look at others': of two that come at once at least one sees the other.
-        return file.tryLockByte(false, USED + CONSISTENT_READ)
+        boolean locked = file.tryLockByte(false, USED + CONSISTENT_READ)
                 && file.tryLockByte(false, UNSHARED + WRITE)
-                && file.tryLockByte(false, UNSHARED + RESIZE)
+                && file.tryLockByte(false, UNSHARED + RESIZE);
+        // What is left of a writer's lock, if it had that.
+        file.unlock(0, USED + CONSISTENT_READ);
+        file.unlock(USED + CONSISTENT_READ + 1, UNSHARED + WRITE - (USED + CONSISTENT_READ + 1));
+        file.unlock(UNSHARED + WRITE + 1, RESIZE - WRITE - 1);
+        file.unlock(UNSHARED + RESIZE + 1, 0);
+        return locked
                 && !file.isLocked(UNSHARED + CONSISTENT_READ, 1)
                 && !file.isLocked(USED + WRITE, 1)
                 && !file.isLocked(USED + RESIZE, 1);

@@ -87,14 +87,14 @@ final class Commit implements Closeable {
 
     /** As {@link Images#commit}. */
     static void run(Path image, LongConsumer progress, Consumer<Step> observer) throws IOException {
-        try (Commit commit = lock(image, observer)) {
+        try (Commit commit = lock(Images.LockedImage.open(image, false), observer)) {
             commit.run(progress);
         }
     }
 
-    /** Locks an image and its base; neither is changed. */
-    static Commit lock(Path image, Consumer<Step> observer) throws IOException {
-        Images.LockedImage locked = Images.LockedImage.open(image, false);
+    /** Locks the base of an image; neither is changed. Takes {@code locked} over, also when this throws. */
+    static Commit lock(Images.LockedImage locked, Consumer<Step> observer) throws IOException {
+        Path image = locked.image();
         NativeFile base = null;
         try {
             Images.requireOtherOrigins(locked.plugin(), image);

@@ -28,7 +28,8 @@ public interface ExceptionStoreProvider {
 
     /**
      * Takes the lock that keeps others, this format's other programs included, from opening {@code file} in a way that
-     * conflicts; held until the file is closed.
+     * conflicts; held until the file is closed. To lock for reading what is locked to be changed always succeeds, and nobody
+     * else can change it in between.
      *
      * @param exclusive true to change it, false to read it
      * @return false when somebody else has it open in such a way

@@ -5,6 +5,7 @@ import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -211,7 +212,11 @@ public final class Images {
      * @throws DirectIoUnavailableException if cache mode {@code NONE} is asked for where there is no direct I/O
      */
     public static CowDevice open(Path image, OpenOptions options) throws IOException {
-        LockedImage locked = LockedImage.open(image, options.readOnly());
+        return open(LockedImage.open(image, options.readOnly()), options);
+    }
+
+    /** The same of an image that is locked. Takes {@code locked} over, also when this throws. */
+    static CowDevice open(LockedImage locked, OpenOptions options) throws IOException {
         return open(locked, options, Chain.from(locked.status()));
     }
 
@@ -354,18 +359,26 @@ public final class Images {
      * @throws UnsupportedFormatException if a commit of the image was not finished
      */
     public static void resize(Path image, long sizeBytes, boolean mayShrink) throws IOException {
-        if (contentId(image).isEmpty() || hasTailToPrepare(info(image))) {
-            try (CowDevice device = open(image, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
+        try (LockedImage locked = LockedImage.open(image, false)) {
+            resize(locked, sizeBytes, mayShrink);
+        }
+    }
+
+    /** The same of an image that is locked, and that the caller closes. */
+    static void resize(LockedImage locked, long sizeBytes, boolean mayShrink) throws IOException {
+        ExceptionStoreProvider plugin = locked.plugin();
+        NativeFile file = locked.file();
+        Path image = locked.image();
+        if (plugin.contentId(file).isEmpty() || hasTailToPrepare(info(locked))) {
+            OpenOptions toPrepare = new OpenOptions(false, CacheMode.WRITEBACK, false, false);
+            try (CowDevice device = open(locked.another(), toPrepare)) {
                 device.prepareTail();
             }
         }
-        LockedImage locked = LockedImage.open(image, false);
-        try (NativeFile file = locked.file()) {
-            OriginReference recorded = locked.plugin().origin(file, image);
-            requireNoCommit(recorded, image);
-            try (Origin origin = openOrigin(recorded, image, CacheMode.WRITEBACK, Chain.from(locked.status()))) {
-                locked.plugin().resize(file, image, bootId(), origin, sizeBytes, mayShrink);
-            }
+        OriginReference recorded = plugin.origin(file, image);
+        requireNoCommit(recorded, image);
+        try (Origin origin = openOrigin(recorded, image, CacheMode.WRITEBACK, Chain.from(locked.status()))) {
+            plugin.resize(file, image, bootId(), origin, sizeBytes, mayShrink);
         }
     }
 
@@ -565,8 +578,19 @@ public final class Images {
 
     /** Opens an image's store, read-only, and not its base; for who looks at its map. */
     static ExceptionStore openStore(Path image) throws IOException {
+        return openToLook(LockedImage.open(image, true));
+    }
+
+    private static ExceptionStore openToLook(LockedImage locked) throws IOException {
         StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
-        return LockedImage.open(image, true).openStore(context, CacheMode.WRITEBACK);
+        return locked.openStore(context, CacheMode.WRITEBACK);
+    }
+
+    /** As {@link #info(Path)}, of an image that is locked, and that the caller closes. */
+    static ImageInfo info(LockedImage locked) throws IOException {
+        try (ExceptionStore store = openToLook(locked.another())) {
+            return store.info();
+        }
     }
 
     /** What identifies all that an image holds, see {@link ExceptionStoreProvider#contentId}. Throws as {@link #info}. */
@@ -591,7 +615,8 @@ public final class Images {
      * @param file holds the lock; the owner's to close until {@link #openStore}
      * @param status of the file
      */
-    record LockedImage(Path image, NativeFile file, FileStatus status, ExceptionStoreProvider plugin) {
+    record LockedImage(Path image, NativeFile file, FileStatus status, ExceptionStoreProvider plugin)
+            implements Closeable {
         static LockedImage open(Path image, boolean readOnly) throws IOException {
             NativeFile file = openRegular(image, readOnly);
             try {
@@ -603,6 +628,30 @@ public final class Images {
                 closeAfter(e, file);
                 throw e;
             }
+        }
+
+        /** A new file that is {@code image}, or about to be, locked exclusively; the lock is held until both are closed. */
+        static LockedImage ofNew(Path image, NativeFile file, ExceptionStoreProvider plugin) throws IOException {
+            return of(image, file.another(), plugin);
+        }
+
+        /** The same image once more, the caller's to close: the lock is held until the last one is closed. */
+        LockedImage another() throws IOException {
+            return of(image, file.another(), plugin);
+        }
+
+        private static LockedImage of(Path image, NativeFile file, ExceptionStoreProvider plugin) throws IOException {
+            try {
+                return new LockedImage(image, file, file.status(), plugin);
+            } catch (IOException e) {
+                closeAfter(e, file);
+                throw e;
+            }
+        }
+
+        @Override
+        public void close() throws IOException {
+            file.close();
         }
 
         /** Hands the file over to the store, also when this throws. */
@@ -656,7 +705,7 @@ public final class Images {
                 Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip());
     }
 
-    static void closeAfter(IOException failure, java.io.Closeable resource) {
+    static void closeAfter(IOException failure, Closeable resource) {
         try {
             resource.close();
         } catch (IOException e) {

@@ -62,7 +62,8 @@ public final class OnlineCommit {
 
     private void run() throws IOException {
         long before = System.nanoTime();
-        if (!served.whileClosed(this::begin)) {
+        served.requireSameOrigin();
+        if (!served.whileClosed(() -> {}, this::begin)) {
             progress.accept(served.sizeBytes());
             return;
         }
@@ -88,7 +89,7 @@ public final class OnlineCommit {
 
     /** @return false if there is nothing to do */
     private boolean begin() throws IOException {
-        Commit begun = Commit.lock(image, step -> {});
+        Commit begun = Commit.lock(served.lockedImage(), step -> {});
         boolean done = false;
         try {
             long sizeBytes;
@@ -172,7 +173,7 @@ public final class OnlineCommit {
             return;
         }
         try {
-            served.whileClosed(() -> {
+            served.whileClosed(() -> {}, () -> {
                 end();
                 return null;
             });

@@ -3,8 +3,6 @@ package io.ucow.store;
 import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,18 +23,13 @@ final class Packing {
     private final CowDevice device;
     private final ChunkPacker packer;
     private final String name;
-    private final Thread thread;
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition changed = lock.newCondition();
-    // Guarded by lock.
-    private boolean stopping;
+    private final BackgroundThread thread;
 
     Packing(CowDevice device, ChunkPacker packer, String name) {
         this.device = device;
         this.packer = packer;
         this.name = name;
-        this.thread = new Thread(this::loop, "packing " + name);
-        thread.setDaemon(true);
+        this.thread = new BackgroundThread("packing " + name, this::loop);
     }
 
     /** Chunks to move at a time. */
@@ -45,41 +38,15 @@ final class Packing {
     }
 
     void start() {
-        packer.onWork(this::wake);
+        packer.onWork(thread::wake);
         thread.start();
     }
 
-    private void wake() {
-        lock.lock();
-        try {
-            changed.signal();
-        } finally {
-            lock.unlock();
-        }
-    }
-
     void stop() {
-        lock.lock();
-        try {
-            stopping = true;
-            changed.signal();
-        } finally {
-            lock.unlock();
-        }
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        thread.stop();
     }
 
-    private void loop() {
+    private void loop() throws InterruptedException {
         // Writers wait for chunks that are frozen, and for these, when memory is short, the kernel.
         int r = Libc.setIoFlusher();
         if (r < 0) {
@@ -87,21 +54,17 @@ final class Packing {
         }
         long[] chunks = new long[batch(device.granularityBytes())];
         boolean failing = false;
-        try {
-            while (awaitWork() && rest(ROUND_NANOS)) {
-                try {
-                    round(chunks);
-                    failing = false;
-                } catch (IOException e) {
-                    // A full disk, as a rule: the chunks stay as they are, and the next round tries again.
-                    if (!failing) {
-                        LOG.warn("packing failed, will try again image={}", name, e);
-                        failing = true;
-                    }
+        while (thread.await(packer::hasWork) && thread.rest(ROUND_NANOS)) {
+            try {
+                round(chunks);
+                failing = false;
+            } catch (IOException e) {
+                // A full disk, as a rule: the chunks stay as they are, and the next round tries again.
+                if (!failing) {
+                    LOG.warn("packing failed, will try again image={}", name, e);
+                    failing = true;
                 }
             }
-        } catch (InterruptedException e) {
-            LOG.warn("packing ends, it was interrupted image={}", name);
         }
     }
 
@@ -109,37 +72,10 @@ final class Packing {
         long start = System.nanoTime();
         for (int n = packer.next(chunks); n != ChunkPacker.ROUND_OVER; n = packer.next(chunks)) {
             device.relocate(chunks, n, packer);
-            if (!rest(REST_TO_WORK * (System.nanoTime() - start))) {
+            if (!thread.rest(REST_TO_WORK * (System.nanoTime() - start))) {
                 return;
             }
             start = System.nanoTime();
-        }
-    }
-
-    /** @return false when the thread is to end */
-    private boolean awaitWork() throws InterruptedException {
-        lock.lock();
-        try {
-            while (!stopping && !packer.hasWork()) {
-                changed.await();
-            }
-            return !stopping;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** @return false when the thread is to end */
-    private boolean rest(long nanos) throws InterruptedException {
-        lock.lock();
-        try {
-            long left = nanos;
-            while (!stopping && left > 0) {
-                left = changed.awaitNanos(left);
-            }
-            return !stopping;
-        } finally {
-            lock.unlock();
         }
     }
 }

@@ -59,6 +59,12 @@ final class Snapshot {
         void writeTo(CowDevice device) throws IOException;
     }
 
+    /** Whose the image is from now on. */
+    interface Owner {
+        /** Takes over the new image. */
+        void take(Images.LockedImage fresh) throws IOException;
+    }
+
     private final Path image;
     private final Path layer;
     private final Path temporary;
@@ -67,9 +73,9 @@ final class Snapshot {
 
     private final Consumer<Step> observer;
 
-    private Snapshot(Path image, Path layer, Content content, Consumer<Step> observer) {
+    private Snapshot(Path image, Optional<Path> as, Content content, Consumer<Step> observer) throws IOException {
         this.image = image;
-        this.layer = layer;
+        this.layer = as.isPresent() ? named(as.get(), image) : firstFree(image);
         this.content = content;
         this.temporary = image.resolveSibling("." + image.getFileName() + ".snapshot");
         this.observer = observer;
@@ -82,10 +88,21 @@ final class Snapshot {
 
     /** The same, and the new image holds {@code content} by the time that it is in its place. */
     static Path take(Path image, Optional<Path> as, Content content, Consumer<Step> observer) throws IOException {
-        Path real = image.toRealPath();
-        Path layer = as.isPresent() ? named(as.get(), real) : firstFree(real);
-        Snapshot snapshot = new Snapshot(real, layer, content, observer);
-        snapshot.run();
+        Snapshot snapshot = new Snapshot(image.toRealPath(), as, content, observer);
+        try (Images.LockedImage locked = Images.LockedImage.open(image, false)) {
+            snapshot.run(locked, Images.LockedImage::close);
+        }
+        return snapshot.layer;
+    }
+
+    /**
+     * The same of an image that is locked, and that the caller closes.
+     *
+     * @param owner is given the new image, locked, as soon as it is in its place, also if this throws afterwards; his to close
+     */
+    static Path take(Images.LockedImage locked, Optional<Path> as, Owner owner) throws IOException {
+        Snapshot snapshot = new Snapshot(locked.image().toRealPath(), as, null, step -> {});
+        snapshot.run(locked, owner);
         return snapshot.layer;
     }
 
@@ -115,16 +132,14 @@ final class Snapshot {
         }
     }
 
-    private void run() throws IOException {
-        if (!Images.info(image).clean()) {
-            Images.open(image, false).close();
+    /** @param old locked to the end: nobody writes to what the new store takes for its base, nor reads it under this name */
+    private void run(Images.LockedImage old, Owner owner) throws IOException {
+        if (!Images.info(old).clean()) {
+            Images.open(old.another(), new OpenOptions(false, CacheMode.WRITEBACK, false, false))
+                    .close();
         }
-        // Locked to the end: nobody writes to what the new store takes for its base. Nor does anybody read it: whoever
-        // has an
-        // image on this one open would find another file of its name when that is opened again.
-        Images.LockedImage alone = Images.LockedImage.open(image, false);
-        Optional<ContentId> held = contentId(alone);
-        try (LayerOrigin frozen = Images.openNewLayer(alone)) {
+        Optional<ContentId> held = old.plugin().contentId(old.file());
+        try (LayerOrigin frozen = Images.openNewLayer(old.another())) {
             if (content != null) {
                 content.requireBase(image, frozen, held);
             }
@@ -134,8 +149,10 @@ final class Snapshot {
                 try {
                     writeStore(file, frozen);
                     observer.accept(Step.STORE_WRITTEN);
-                    replaceImage();
+                    Images.LockedImage fresh = replaceImage(file, old);
                     replaced = true;
+                    owner.take(fresh);
+                    observer.accept(Step.IMAGE_REPLACED);
                 } finally {
                     if (!replaced) {
                         Files.deleteIfExists(temporary);
@@ -144,15 +161,6 @@ final class Snapshot {
             }
         }
         Durable.sync(image.getParent());
-    }
-
-    private static Optional<ContentId> contentId(Images.LockedImage image) throws IOException {
-        try {
-            return image.plugin().contentId(image.file());
-        } catch (IOException e) {
-            Images.closeAfter(e, image.file());
-            throw e;
-        }
     }
 
     /**
@@ -194,11 +202,24 @@ final class Snapshot {
         if (!Files.exists(path)) {
             return false;
         }
-        FileStatus found = Libc.statx(path);
-        return found.device() == file.device() && found.inode() == file.inode();
+        return Libc.statx(path).isSameFile(file);
     }
 
     private void writeStore(NativeFile file, LayerOrigin frozen) throws IOException {
+        try {
+            tryWriteStore(file, frozen);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC && !(e instanceof StoreFullException)) {
+                throw e;
+            }
+            throw new StoreFullException(
+                    image
+                            + ": no space left for the new image that is to take its place; nothing was changed; make room",
+                    e);
+        }
+    }
+
+    private void tryWriteStore(NativeFile file, LayerOrigin frozen) throws IOException {
         FileStatus own = file.status();
         FileStatus old = frozen.status();
         if (own.uid() != old.uid() || own.gid() != old.gid()) {
@@ -230,18 +251,25 @@ final class Snapshot {
         }
     }
 
-    private void replaceImage() throws IOException {
-        link();
+    /** @return the new image, locked as {@code file} is, in the place of {@code old} */
+    private Images.LockedImage replaceImage(NativeFile file, Images.LockedImage old) throws IOException {
+        Images.LockedImage fresh = Images.LockedImage.ofNew(old.image(), file, old.plugin());
+        boolean linked = false;
         boolean replaced = false;
         try {
+            link();
+            linked = true;
             Durable.sync(image.getParent());
             observer.accept(Step.LAYER_LINKED);
             Files.move(temporary, image, StandardCopyOption.ATOMIC_MOVE);
             replaced = true;
-            observer.accept(Step.IMAGE_REPLACED);
+            return fresh;
         } finally {
             if (!replaced) {
-                Files.delete(layer);
+                fresh.close();
+                if (linked) {
+                    Files.delete(layer);
+                }
             }
         }
     }

@@ -2,8 +2,11 @@ package io.ucow.store;
 
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -16,7 +19,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * An image whose device can be closed and opened again, as another one of the same size or a larger one, while requests
- * come: they wait for as long as that takes, and none of them fails.
+ * come: they wait for as long as that takes, and none of them fails. The image stays locked meanwhile ({@link OwnedImage}), so
+ * that nobody takes it who just looked at it.
  *
  * <p>Requests run in sections of a {@link GracePeriod}. {@link #whileClosed} shuts the gate in front of them, waits until
  * those under way have ended, and opens the gate again when there is a device: without it, a request costs two atomic
@@ -30,11 +34,13 @@ public final class SwappableDevice implements ImageDevice {
 
     private static final String LOST = "request to an image that could not be opened again";
 
-    /** How long requests wait for somebody who happened to look at the image, as 'ucow check' does, while it was closed. */
+    /** How long requests wait for somebody who took the base while an image was to be committed to it. */
     private static final long IN_USE_LIMIT_NANOS = TimeUnit.MINUTES.toNanos(1);
 
     private static final long IN_USE_PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
 
+    /** Guarded by this. */
+    private final OwnedImage image;
     /** Guarded by this. */
     private Opener opener;
 
@@ -62,13 +68,13 @@ public final class SwappableDevice implements ImageDevice {
     private boolean closed;
 
     /** Opens the image that is to be served now. */
-    public interface Opener {
+    interface Opener {
         /** The device, the caller's to close. */
         CowDevice open() throws IOException;
     }
 
     /** What is done to an image that is not open. */
-    public interface Work<T> {
+    interface Work<T> {
         /** Does it. */
         T run() throws IOException;
     }
@@ -79,26 +85,79 @@ public final class SwappableDevice implements ImageDevice {
         void run() throws IOException;
     }
 
-    /**
-     * Opens the device.
-     *
-     * @param opener is called again each time that the image was closed; the device must not have become smaller
-     */
-    public SwappableDevice(Opener opener) throws IOException {
-        this.opener = opener;
+    /** Opens an image, as {@link Images#open(Path, OpenOptions)}. */
+    public static SwappableDevice open(Path image, OpenOptions options) throws IOException {
+        OwnedImage owned = OwnedImage.lock(image, options);
+        try {
+            return new SwappableDevice(owned);
+        } catch (IOException e) {
+            Images.closeAfter(e, owned);
+            throw e;
+        }
+    }
+
+    private SwappableDevice(OwnedImage image) throws IOException {
+        this.image = image;
+        this.opener = image::open;
         reopen();
         this.readOnly = device.isReadOnly();
         this.granularityBytes = device.granularityBytes();
     }
 
     /**
+     * Freezes the image as a layer, as {@link Images#snapshot}, and goes on with the new one. All that was acknowledged before
+     * is in the layer. If this fails the image is served on.
+     *
+     * @throws OriginChangedException also if the base is not what it was when the image was opened
+     */
+    public Path snapshot(Optional<Path> as) throws IOException {
+        return whileClosed(() -> image.snapshot(as));
+    }
+
+    /** Makes the device larger, as {@link Images#resize}. If this fails the image is served on. Throws as {@link #snapshot}. */
+    public void grow(long sizeBytes) throws IOException {
+        whileClosed(() -> {
+            image.grow(sizeBytes);
+            return null;
+        });
+    }
+
+    /**
      * Does something to the image while it is closed: all that was acknowledged before is in it, and durable. On return the
-     * image is open again, also when this throws, unless even that failed: then requests fail with {@code EIO}.
+     * image is open again, also when this throws, unless even that failed: then requests fail with {@code EIO}. Nobody
+     * can get at the image meanwhile, nor change what is behind it; where that is another one already, nothing is done.
      *
      * @return what {@code work} returned
      */
-    public synchronized <T> T whileClosed(Work<T> work) throws IOException {
-        return whileClosed(() -> {}, work);
+    synchronized <T> T whileClosed(Work<T> work) throws IOException {
+        requireOpen();
+        try (Closeable origin = image.holdOrigin()) {
+            LOG.trace("held for a change: {}", origin);
+            return whileClosed(() -> {}, work);
+        }
+    }
+
+    /** @throws OriginChangedException if what is behind the image is not what it was when it was opened */
+    synchronized void requireSameOrigin() throws IOException {
+        requireOpen();
+        image.holdOrigin().close();
+    }
+
+    /**
+     * Sees that another process could open the image in this one's place.
+     *
+     * @throws java.nio.file.NoSuchFileException if the image's name means no file any more, or another one
+     * @throws OriginChangedException if what is behind the image is not what it was when it was opened
+     * @throws StoreInUseException if it is being changed, as by a commit of this image
+     */
+    public synchronized void requireReopenable() throws IOException {
+        requireOpen();
+        image.requireReopenable();
+    }
+
+    /** The image, locked once more; the caller's to close. */
+    synchronized Images.LockedImage lockedImage() throws IOException {
+        return image.another();
     }
 
     /** Has the device opened by {@code other} from now on. Called by what {@link #whileClosed} runs. @return who did before */
@@ -109,7 +168,7 @@ public final class SwappableDevice implements ImageDevice {
     }
 
     /**
-     * As the other.
+     * As the other, for who holds what is behind the image himself.
      *
      * @param last is run before the device is closed, when no request is under way and none begins; if it throws, {@code
      *     work} is not run
@@ -224,7 +283,7 @@ public final class SwappableDevice implements ImageDevice {
         return result;
     }
 
-    /** Its lock was given up for a moment, and whoever may read the image may have taken it: that must not cost the guest its disk. */
+    /** A commit gives the base's lock up for a moment, and somebody may have taken it: that must not cost the guest its disk. */
     private void reopenWhenUnused() throws IOException {
         long start = System.nanoTime();
         boolean told = false;
@@ -427,7 +486,7 @@ public final class SwappableDevice implements ImageDevice {
     @Override
     public synchronized void close() throws IOException {
         steps.lock();
-        try {
+        try (image) {
             closed = true;
             device.close();
         } finally {

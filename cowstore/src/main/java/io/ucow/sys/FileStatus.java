@@ -31,6 +31,11 @@ public record FileStatus(
         int directOffsetAlign) {
     private static final int S_IFMT = 0xf000;
 
+    /** True when both are of one file, whatever it was called. */
+    public boolean isSameFile(FileStatus other) {
+        return device == other.device && inode == other.inode;
+    }
+
     /** True for a regular file. */
     public boolean isRegular() {
         return (mode & S_IFMT) == 0x8000;

@@ -292,6 +292,13 @@ public final class Libc {
         throw new NativeException("fcntl(F_OFD_SETLK) " + name, errno);
     }
 
+    /** Gives up what locks the open file has on any of these bytes; {@code length} as in {@link #tryLock}. */
+    static void unlock(int fd, long start, long length, String name) throws NativeException {
+        if (CALLS.fcntl(fd, F_OFD_SETLK, flock(F_UNLCK, start, length)) != 0) {
+            throw new NativeException("fcntl(F_OFD_SETLK) " + name, errno());
+        }
+    }
+
     /** True when another open file has a lock, of either kind, on any of these bytes. */
     static boolean isLocked(int fd, long start, long length, String name) throws NativeException {
         ByteBuffer lock = flock(F_WRLCK, start, length);

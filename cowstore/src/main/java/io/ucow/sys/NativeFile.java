@@ -240,6 +240,15 @@ public final class NativeFile implements PositionalFile {
         return Libc.tryLock(fd.get(), exclusive, offset, 1, name);
     }
 
+    /**
+     * Gives up what locks this open file has on any of these bytes.
+     *
+     * @param lengthBytes 0 for all that follow
+     */
+    public void unlock(long offset, long lengthBytes) throws IOException {
+        Libc.unlock(fd.get(), offset, lengthBytes, name);
+    }
+
     /** True when another open file, of this process or another, has a lock on any of these bytes. */
     public boolean isLocked(long offset, long lengthBytes) throws IOException {
         return Libc.isLocked(fd.get(), offset, lengthBytes, name);

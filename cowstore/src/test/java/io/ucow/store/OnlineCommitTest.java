@@ -82,7 +82,7 @@ class OnlineCommitTest {
     void guestsGoOnAndNothingIsLost(boolean onLayer, int chunkBytes) throws Exception {
         create(onLayer, chunkBytes);
         AtomicBoolean stop = new AtomicBoolean();
-        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, OPTIONS))) {
+        try (SwappableDevice device = SwappableDevice.open(image, OPTIONS)) {
             List<Crew.Member> guests = new ArrayList<>();
             for (int i = 0; i < WRITERS; i++) {
                 int id = i;
@@ -124,7 +124,7 @@ class OnlineCommitTest {
     @Test
     void imageWithNothingInItIsLeftAlone() throws Exception {
         create(false, 4096);
-        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, OPTIONS))) {
+        try (SwappableDevice device = SwappableDevice.open(image, OPTIONS)) {
             long[] told = {0};
             OnlineCommit.run(device, image, OPTIONS, bytes -> told[0] += bytes);
             assertThat(told[0]).isEqualTo(BYTES);
@@ -138,7 +138,7 @@ class OnlineCommitTest {
         create(false, 4096);
         Path other = directory.resolve("other.cow");
         Images.create(new CreateOptions(other, Optional.of(base), OptionalLong.of(BYTES), 4096, "ucow"));
-        try (SwappableDevice device = new SwappableDevice(() -> Images.open(image, OPTIONS));
+        try (SwappableDevice device = SwappableDevice.open(image, OPTIONS);
                 CowDevice user = Images.open(other, true)) {
             device.write(0, TestDevices.direct(new byte[] {1}, 0, 1));
             assertThatThrownBy(() -> OnlineCommit.run(device, image, OPTIONS, bytes -> {}))

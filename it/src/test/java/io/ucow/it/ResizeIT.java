@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -97,6 +98,27 @@ class ResizeIT {
         home.check(image);
         MountedImage last = home.mount("--read-only", image);
         Tool.of("cmp", expected, last.file()).succeed();
+    }
+
+    /** Each is done, or says why it is not. */
+    @Test
+    void ofTwoAtOnceNoneIsLostUnnoticed() throws Exception {
+        Path image = home.create("vm.cow", home.randomFile("base", 8, 1));
+        Path file = home.mount(image).file();
+        int done = 0;
+        try (Tool.Running one = home.ucow("resize", file, "+1M").start();
+                Tool.Running other = home.ucow("resize", file, "+1M").start()) {
+            for (Tool.Result result : List.of(one.await(), other.await())) {
+                if (result.status() == 0) {
+                    done++;
+                } else {
+                    assertThat(result.status()).isEqualTo(BUSY);
+                    assertThat(result.stderr()).contains("another command has made it 9437184 bytes large meanwhile");
+                }
+            }
+        }
+        assertThat(done).isPositive();
+        assertThat(Files.size(file)).isEqualTo((8L + done) * MIB);
     }
 
     private static long capacity(Path device) throws IOException {

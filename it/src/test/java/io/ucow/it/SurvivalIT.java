@@ -7,6 +7,7 @@ import io.ucow.sys.Libc;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,6 +33,7 @@ class SurvivalIT {
     private static final int MEBIBYTES = 64;
     private static final int KEEPER_GROWTH_KILOBYTES = 8 << 10;
     private static final int BUSY_MACHINE_FACTOR = 3;
+    private static final int BASE_CHANGED = 15;
     private static final Duration FAILURE_LIMIT = Duration.ofSeconds(60);
 
     @RegisterExtension
@@ -267,6 +269,30 @@ class SurvivalIT {
         assertThat(home.leftInRunDirectories()).isEmpty();
         home.check(image);
         home.check(attached);
+    }
+
+    /** Else the disk would be lost, and so it would by a snapshot, a resize or a commit. */
+    @Test
+    void onlyADiskThatCanBeOpenedAgainIsRestarted() throws Exception {
+        Path base = home.randomFile("base", 1, 1);
+        Path image = home.create("vm.cow", base);
+        Path device = home.attachKept(image);
+        try (Tool.Running one = home.ucow("restart", image).start();
+                Tool.Running other = home.ucow("restart", image).start()) {
+            assertThat(one.await().status()).isZero();
+            assertThat(other.await().status()).isZero();
+        }
+        FileTime time = Files.getLastModifiedTime(base);
+        Files.setLastModifiedTime(base, FileTime.fromMillis(0));
+        for (Object[] verb :
+                new Object[][] {{"restart", image}, {"snapshot", image}, {"resize", image, "+1M"}, {"commit", image}}) {
+            assertThat(home.ucow(verb).exit(BASE_CHANGED).stderr()).contains("base changed");
+        }
+        Tool.of("cmp", base, device).succeed();
+        Files.setLastModifiedTime(base, time);
+        home.ucow("restart", image).succeed();
+        Tool.of("cmp", base, device).succeed();
+        home.detach(device);
     }
 
     private void killDaemonOf(Path image) throws IOException {

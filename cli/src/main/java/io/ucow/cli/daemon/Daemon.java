@@ -229,6 +229,7 @@ public final class Daemon {
      * Has a successor started. Returns when it is ready; this process ends soon after.
      *
      * @throws EnvironmentException if the mount ends with this process
+     * @throws IOException also if an image could not be opened again
      */
     void awaitSuccessor() throws IOException {
         try {
@@ -242,6 +243,9 @@ public final class Daemon {
             throw new EnvironmentException(mount.directory() + ": cannot be restarted while in use: "
                     + (mount.handover().isPresent() ? "it has no keeper" : "that takes transport direct, and Linux 6.9")
                     + "; unmount or detach it, and start it again");
+        }
+        for (ServedDevice device : devices) {
+            device.requireReopenable();
         }
         link.awaitSuccessor();
     }

@@ -1,14 +1,17 @@
 package io.ucow.cli.daemon;
 
 import com.grack.nanojson.JsonObject;
+import io.ucow.cli.text.ImageJson;
 import io.ucow.fuse.MountInfo;
 import io.ucow.fuse.Mounts;
 import io.ucow.loop.LoopBusyException;
 import io.ucow.loop.LoopControl;
 import io.ucow.loop.LoopDevice;
 import io.ucow.store.Compaction;
+import io.ucow.store.ImageInfo;
 import io.ucow.store.ScrubListener;
 import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import java.io.Closeable;
 import java.io.IOException;
@@ -17,6 +20,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.Consumer;
 import java.util.function.LongConsumer;
 import org.slf4j.Logger;
@@ -40,6 +44,13 @@ public final class Daemons {
      */
     public record Found(DaemonState daemon, ServedFile file) {}
 
+    /**
+     * An image behind a device that is served.
+     *
+     * @param image canonical
+     */
+    public record ServedImage(Found device, Path image) {}
+
     public Daemons(RunDirectory run) {
         this.run = run;
     }
@@ -59,6 +70,18 @@ public final class Daemons {
             }
         }
         return Optional.empty();
+    }
+
+    /**
+     * The image that a path means and a living daemon has open: an image, or what it is served as, a file in a mount or a loop
+     * device. Where that has several images it is the first.
+     */
+    public Optional<ServedImage> findImage(Path path) throws IOException {
+        Path canonical = CanonicalPath.of(path);
+        return find(path).filter(found -> !found.file().images().isEmpty()).map(found -> {
+            List<Path> images = found.file().images();
+            return new ServedImage(found, images.contains(canonical) ? canonical : images.get(0));
+        });
     }
 
     /** The living daemon that is mounted at a directory. */
@@ -84,10 +107,8 @@ public final class Daemons {
     }
 
     /** What a daemon knows of an image it serves. */
-    public JsonObject info(DaemonState daemon, Path image) throws IOException {
-        JsonObject request = Requests.of(Requests.INFO);
-        request.put("image", image.toString());
-        return ask(run.awaitServed(daemon.id()), request, item -> {});
+    public ImageInfo info(ServedImage served) throws IOException {
+        return ImageJson.toInfo(ask(served, request(Requests.INFO, served), item -> {}));
     }
 
     /**
@@ -96,27 +117,35 @@ public final class Daemons {
      * @param as the layer's name, absolute
      * @return the layer
      */
-    public Path snapshot(Found served, Path image, Optional<Path> as) throws IOException {
-        JsonObject request = Requests.of(Requests.SNAPSHOT);
-        request.put("image", image.toString());
+    public Path snapshot(ServedImage served, Optional<Path> as) throws IOException {
+        JsonObject request = request(Requests.SNAPSHOT, served);
         as.ifPresent(layer -> request.put("as", layer.toString()));
-        return Path.of(
-                ask(run.awaitServed(served.daemon().id()), request, item -> {}).getString("layer"));
+        return Path.of(ask(served, request, item -> {}).getString("layer"));
     }
 
     /**
      * Has a daemon make the image behind one of its files larger, and with it the file and loop devices on it. When it fails
      * between these, do it again.
+     *
+     * @param fromBytes the size that it must have, if {@code sizeBytes} was reckoned from that
+     * @throws IOException also if it has another size than {@code fromBytes} by now
      */
-    public void grow(Found served, Path image, long sizeBytes) throws IOException {
-        JsonObject request = Requests.of(Requests.GROW);
-        request.put("image", image.toString());
+    public void grow(ServedImage served, OptionalLong fromBytes, long sizeBytes) throws IOException {
+        JsonObject request = request(Requests.GROW, served);
         request.put("size", sizeBytes);
-        ask(run.awaitServed(served.daemon().id()), request, item -> {});
+        fromBytes.ifPresent(from -> request.put(Requests.FROM, from));
+        ask(served, request, item -> {});
         // Not done by the daemon: killed in the middle, it would wait for itself, and its successor for its end.
-        Path path = served.daemon().dir().resolve(served.file().name());
+        Path path =
+                served.device().daemon().dir().resolve(served.device().file().name());
         try (NativeFile file = NativeFile.open(path, Libc.O_RDWR)) {
             file.truncate(sizeBytes);
+        } catch (NativeException e) {
+            // Another command may have made it larger still; then that one tells the kernel.
+            if (info(served).geometry().sizeBytes() <= sizeBytes) {
+                throw e;
+            }
+            return;
         }
         for (LoopDevice loop : LoopControl.find(path)) {
             loop.refreshCapacity();
@@ -128,16 +157,14 @@ public final class Daemons {
      *
      * @param progress told of how many further bytes of the device have been dealt with
      */
-    public void commit(Found served, Path image, LongConsumer progress) throws IOException {
-        JsonObject request = Requests.of(Requests.COMMIT);
-        request.put("image", image.toString());
-        DaemonState serving = run.awaitServed(served.daemon().id());
+    public void commit(ServedImage served, LongConsumer progress) throws IOException {
+        DaemonState serving = run.awaitServed(served.device().daemon().id());
         try {
-            ask(serving, request, item -> progress.accept(item.getLong(Requests.BYTES)));
+            ask(serving, request(Requests.COMMIT, served), item -> progress.accept(item.getLong(Requests.BYTES)));
         } catch (RemoteException e) {
             throw e;
         } catch (IOException e) {
-            throw new IOException(e.getMessage() + "; nothing is lost, run it again: ucow commit " + image, e);
+            throw new IOException(e.getMessage() + "; nothing is lost, run it again: ucow commit " + served.image(), e);
         }
     }
 
@@ -147,12 +174,10 @@ public final class Daemons {
      *
      * @return the JSON of the {@link io.ucow.store.CompactReport}
      */
-    public JsonObject compact(Found served, Path image, Compaction.Listener listener) throws IOException {
-        JsonObject request = Requests.of(Requests.COMPACT);
-        request.put("image", image.toString());
+    public JsonObject compact(ServedImage served, Compaction.Listener listener) throws IOException {
         return ask(
-                run.awaitServed(served.daemon().id()),
-                request,
+                served,
+                request(Requests.COMPACT, served),
                 item -> listener.progress(item.getLong("movedBytes"), item.getLong("totalBytes")));
     }
 
@@ -162,11 +187,10 @@ public final class Daemons {
      *
      * @return the JSON of the {@link io.ucow.store.ScrubReport}
      */
-    public JsonObject scrub(Found served, Path image, long bytesPerSecond, ScrubListener listener) throws IOException {
-        JsonObject request = Requests.of(Requests.SCRUB);
-        request.put("image", image.toString());
+    public JsonObject scrub(ServedImage served, long bytesPerSecond, ScrubListener listener) throws IOException {
+        JsonObject request = request(Requests.SCRUB, served);
         request.put("rate", bytesPerSecond);
-        return ask(run.awaitServed(served.daemon().id()), request, item -> {
+        return ask(served, request, item -> {
             if (item.has("start")) {
                 listener.damaged(item.getLong("start"), item.getLong("length"));
             } else {
@@ -176,10 +200,8 @@ public final class Daemons {
     }
 
     /** Passes the JSON of each extent of an image on. */
-    public void map(DaemonState daemon, Path image, Consumer<JsonObject> items) throws IOException {
-        JsonObject request = Requests.of(Requests.MAP);
-        request.put("image", image.toString());
-        ask(run.awaitServed(daemon.id()), request, items);
+    public void map(ServedImage served, Consumer<JsonObject> items) throws IOException {
+        ask(served, request(Requests.MAP, served), items);
     }
 
     /** Passes each line of the device's table on. */
@@ -226,7 +248,13 @@ public final class Daemons {
      */
     public void restart(DaemonState daemon) throws IOException {
         DaemonState serving = run.awaitServed(daemon.id());
-        ask(serving, Requests.of(Requests.RESTART), item -> {});
+        try {
+            ask(serving, Requests.of(Requests.RESTART), item -> {});
+        } catch (RemoteException e) {
+            throw e;
+        } catch (IOException e) {
+            LOG.debug("ends by itself, as for somebody else's restart pid={}", serving.process().pid(), e);
+        }
         serving.process().awaitEnd();
         run.awaitServed(daemon.id());
     }
@@ -236,6 +264,16 @@ public final class Daemons {
             throw new BusyException(daemon.dir() + ": in use by " + String.join(", ", users)
                     + "; end that, and try again; nothing was changed");
         }
+    }
+
+    private static JsonObject request(String verb, ServedImage served) {
+        JsonObject request = Requests.of(verb);
+        request.put("image", served.image().toString());
+        return request;
+    }
+
+    private JsonObject ask(ServedImage served, JsonObject request, Consumer<JsonObject> items) throws IOException {
+        return ask(run.awaitServed(served.device().daemon().id()), request, items);
     }
 
     private JsonObject ask(DaemonState serving, JsonObject request, Consumer<JsonObject> items) throws IOException {

@@ -1,7 +1,6 @@
 package io.ucow.cli.daemon;
 
 import io.ucow.cli.daemon.ServedDevice.Store;
-import io.ucow.store.Images;
 import io.ucow.store.OpenOptions;
 import io.ucow.store.SwappableDevice;
 import io.ucow.store.table.DeviceTable;
@@ -71,7 +70,7 @@ final class ImageSource implements DeviceSource {
 
     private ServedDevice open(ServedFile file) throws IOException {
         Path image = file.images().get(0);
-        SwappableDevice device = new SwappableDevice(() -> Images.open(image, options));
+        SwappableDevice device = SwappableDevice.open(image, options);
         Store store = new Store(file.name(), image, device, device::opened);
         return new ServedDevice(file, device, options, () -> table(file, device), List.of(store));
     }

@@ -24,8 +24,9 @@ final class KeeperLink {
     private final PrintStream out;
     /** The keeper, where it is this process's child; else null. */
     private final Process child;
-    /** The answer to a request to be replaced, while there is one. */
-    private volatile CompletableFuture<Void> leave = new CompletableFuture<>();
+    /** The answer to the last request to be replaced; failed before the first one. Written under this. */
+    private volatile CompletableFuture<Void> leave =
+            CompletableFuture.failedFuture(new IllegalStateException("nobody has asked"));
 
     private volatile boolean released;
     /** Nothing is heard of the keeper any more: set before {@link #leave} is completed for the last time. */
@@ -107,25 +108,31 @@ final class KeeperLink {
     }
 
     /**
-     * Has a successor started. Returns when it is ready to take over; this process ends then, as soon as requests on its
-     * control socket are answered.
+     * Has a successor started, or waits for one that somebody else asked for. Returns when it is ready to take over; this
+     * process ends then, as soon as requests on its control socket are answered.
      *
      * @throws IOException if there is none; this process goes on
      */
     void awaitSuccessor() throws IOException {
-        leave = new CompletableFuture<>();
-        if (gone) {
-            leave.completeExceptionally(died());
-        }
-        Replies.send(out, Requests.of(Keeper.REPLACE));
         try {
-            leave.get();
+            askForSuccessor().get();
         } catch (ExecutionException e) {
             throw new IOException(e.getCause().getMessage(), e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while waiting for a successor", e);
         }
+    }
+
+    private synchronized CompletableFuture<Void> askForSuccessor() {
+        if (leave.isCompletedExceptionally()) {
+            leave = new CompletableFuture<>();
+            if (gone) {
+                leave.completeExceptionally(died());
+            }
+            Replies.send(out, Requests.of(Keeper.REPLACE));
+        }
+        return leave;
     }
 
     /**

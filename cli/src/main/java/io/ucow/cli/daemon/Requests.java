@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 
@@ -21,7 +22,7 @@ import java.util.function.Consumer;
  *   map    image=canonical    items: {@link ImageJson} of each extent, in order
  *   table  name=file's name   items: {"line":"…"} of the device-mapper table
  *   snapshot  image=canonical [as=path]  done: {"layer":"path"}, once requests are served by the new image
- *   grow   image=canonical size=bytes  done once requests are served by the device of that size
+ *   grow   image=canonical size=bytes [from=bytes, the size that it must have]  done once requests are served by the device of that size
  *   commit image=canonical    items: {"bytes":N} further bytes of the device dealt with; done once it is served empty
  *   compact   image=canonical  items: {"movedBytes":N,"totalBytes":N} as it goes on; done: {@code CompactReport}
  *   scrub  image=canonical rate=bytes per second, 0 for no limit  items: {"checkedBytes":N,"totalBytes":N} as it goes on,
@@ -42,8 +43,7 @@ final class Requests implements ControlServer.Handler {
             SCRUB = "scrub",
             RESTART = "restart",
             STOP = "stop";
-
-    static final String BYTES = "bytes";
+    static final String BYTES = "bytes", FROM = "from";
 
     /** Progress is told of in steps of so many bytes. */
     private static final long TOLD_BYTES = 8 << 20;
@@ -70,7 +70,7 @@ final class Requests implements ControlServer.Handler {
             case MAP -> image(request).forEachExtent(extent -> items.accept(ImageJson.of(extent)));
             case TABLE -> device(request).printTable(new LineSink(line -> items.accept(lineItem(line))));
             case SNAPSHOT -> result.put("layer", snapshot(request).toString());
-            case GROW -> serving(imagePath(request)).grow(imagePath(request), request.getLong("size"));
+            case GROW -> grow(request);
             case COMMIT -> commit(imagePath(request), items);
             case COMPACT -> result = compact(request, items);
             case SCRUB -> result = scrub(request, items);
@@ -85,6 +85,12 @@ final class Requests implements ControlServer.Handler {
         Path image = imagePath(request);
         return serving(image)
                 .snapshot(image, Optional.ofNullable(request.getString("as")).map(Path::of));
+    }
+
+    private void grow(JsonObject request) throws IOException {
+        Path image = imagePath(request);
+        OptionalLong from = request.has(FROM) ? OptionalLong.of(request.getLong(FROM)) : OptionalLong.empty();
+        serving(image).grow(image, from, request.getLong("size"));
     }
 
     private void commit(Path image, Consumer<JsonObject> items) throws IOException {

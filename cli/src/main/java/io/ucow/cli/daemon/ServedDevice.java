@@ -25,6 +25,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
@@ -97,36 +98,48 @@ final class ServedDevice implements Closeable {
      * @throws BusyException if the image is served read-only, or behind a device table
      */
     Path snapshot(Path image, Optional<Path> as) throws IOException {
-        return whileClosed(image, "take the snapshot", () -> Images.snapshot(image, as));
+        return change(image, "take the snapshot", served -> served.snapshot(as));
     }
 
     /**
      * Makes {@code image} larger while it is served; requests wait meanwhile. Of the size it has, nothing is done.
      *
-     * @throws BusyException if it would shrink, or the image is served read-only, or behind a device table
+     * @param fromBytes the size that it must have, if {@code sizeBytes} was reckoned from that
+     * @throws BusyException if it would shrink or was resized by somebody else, or is served read-only, or behind a device table
      */
-    void grow(Path image, long sizeBytes) throws IOException {
-        long now = changeable(image, "resize it").sizeBytes();
-        if (sizeBytes < now) {
-            throw new BusyException(image + ": is in use, and would shrink; unmount or detach it, then resize it");
-        }
-        if (sizeBytes > now) {
-            whileClosed(image, "resize it", () -> {
-                Images.resize(image, sizeBytes, false);
-                return null;
-            });
-        }
+    void grow(Path image, OptionalLong fromBytes, long sizeBytes) throws IOException {
+        change(image, "resize it", served -> {
+            long now = served.sizeBytes();
+            if (fromBytes.isPresent() && fromBytes.getAsLong() != now) {
+                throw new BusyException(
+                        image + ": another command has made it " + now + " bytes large meanwhile, and it had "
+                                + fromBytes.getAsLong() + "; say again how much more it is to have");
+            }
+            if (sizeBytes < now) {
+                throw new BusyException(image + ": is in use, and would shrink from " + now + " to " + sizeBytes
+                        + " bytes; unmount or detach it, then resize it");
+            }
+            if (sizeBytes > now) {
+                served.grow(sizeBytes);
+            }
+            return null;
+        });
+    }
+
+    /** What is done to an image in use, by one command at a time. */
+    private interface Change<T> {
+        T applyTo(SwappableDevice served) throws IOException;
     }
 
     /** @param then what is to be done to {@code image}, for people */
-    private <T> T whileClosed(Path image, String then, SwappableDevice.Work<T> work) throws IOException {
+    private <T> T change(Path image, String then, Change<T> made) throws IOException {
         SwappableDevice swappable = changeable(image, then);
         if (committing) {
             throw new BusyException(image + ": is being committed; " + then + " when that is done");
         }
         change.lock();
         try {
-            return swappable.whileClosed(work);
+            return made.applyTo(swappable);
         } finally {
             change.unlock();
         }
@@ -182,6 +195,13 @@ final class ServedDevice implements Closeable {
      */
     ScrubReport scrub(Path image, long bytesPerSecond, ScrubListener listener) throws IOException {
         return swappable(image, "scrub it").scrub(bytesPerSecond, listener);
+    }
+
+    /** Sees that a successor of this process can open the image, where that is the only one; throws else. */
+    void requireReopenable() throws IOException {
+        if (device instanceof SwappableDevice swappable) {
+            swappable.requireReopenable();
+        }
     }
 
     private SwappableDevice swappable(Path image, String then) throws BusyException {

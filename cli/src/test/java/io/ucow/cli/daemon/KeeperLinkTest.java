@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -90,6 +91,36 @@ class KeeperLinkTest {
         link.awaitSuccessor();
         left.await();
         link.abandon();
+    }
+
+    /** The keeper, which is asked once, answers when both wait. */
+    @Test
+    void twoWhoAskAtOnceWaitForOneSuccessor() throws Exception {
+        Path answer = temporary.resolve("answer");
+        KeeperLink link =
+                launch(TAKE + "read -r replace; read -r _ <" + answer + "; echo '{\"do\":\"leave\"}'; read -r line");
+        new ProcessBuilder("mkfifo", answer.toString()).start().waitFor();
+        link.keep(KEEP, listener);
+        FutureTask<Void> first = awaitSuccessor(link);
+        FutureTask<Void> second = awaitSuccessor(link);
+        Files.writeString(answer, "now\n");
+        first.get();
+        second.get();
+        left.await();
+        link.abandon();
+    }
+
+    private static FutureTask<Void> awaitSuccessor(KeeperLink link) throws InterruptedException {
+        FutureTask<Void> task = new FutureTask<>(() -> {
+            link.awaitSuccessor();
+            return null;
+        });
+        Thread thread = new Thread(task);
+        thread.start();
+        while (thread.getState() != Thread.State.WAITING && !task.isDone()) {
+            Thread.onSpinWait();
+        }
+        return task;
     }
 
     @Test

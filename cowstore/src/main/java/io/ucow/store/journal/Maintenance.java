@@ -1,9 +1,8 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.BackgroundThread;
 import java.io.IOException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 
 /**
@@ -28,20 +27,16 @@ final class Maintenance {
     }
 
     private final Task task;
+    private final String name;
     private final Logger log;
-    private final Thread thread;
-    private final ReentrantLock lock = new ReentrantLock();
-    private final Condition changed = lock.newCondition();
-    /** Read without the lock by {@link #wake}; written under it. */
+    private final BackgroundThread thread;
     private volatile boolean woken;
-    // Guarded by lock.
-    private boolean stopping;
 
     Maintenance(Task task, String name, Logger log) {
         this.task = task;
+        this.name = name;
         this.log = log;
-        this.thread = new Thread(this::loop, "maintenance " + name);
-        thread.setDaemon(true);
+        this.thread = new BackgroundThread("maintenance " + name, this::loop);
     }
 
     void start() {
@@ -49,76 +44,33 @@ final class Maintenance {
     }
 
     void wake() {
-        if (woken) {
-            return;
-        }
-        lock.lock();
-        try {
+        if (!woken) {
             woken = true;
-            changed.signal();
-        } finally {
-            lock.unlock();
+            thread.wake();
         }
     }
 
     void stop() {
-        lock.lock();
-        try {
-            stopping = true;
-            changed.signal();
-        } finally {
-            lock.unlock();
-        }
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        thread.stop();
     }
 
-    private void loop() {
+    private void loop() throws InterruptedException {
         boolean more = false;
         boolean failing = false;
-        while (true) {
-            boolean idle;
-            lock.lock();
-            try {
-                long left = TimeUnit.MILLISECONDS.toNanos(QUIET_MILLIS);
-                while (!woken && !stopping && (!more || left > 0)) {
-                    if (more) {
-                        left = changed.awaitNanos(left);
-                    } else {
-                        changed.await();
-                    }
-                }
-                if (stopping) {
-                    return;
-                }
-                idle = !woken;
-                woken = false;
-            } catch (InterruptedException e) {
-                log.warn("maintenance ends, it was interrupted thread={}", thread.getName());
-                return;
-            } finally {
-                lock.unlock();
-            }
+        while (thread.await(() -> woken, more ? QUIET_MILLIS : Long.MAX_VALUE, TimeUnit.MILLISECONDS)) {
+            boolean idle = !woken;
+            woken = false;
             try {
                 more = task.run(idle);
                 if (failing) {
-                    log.info("maintenance succeeds again thread={}", thread.getName());
+                    log.info("maintenance succeeds again image={}", name);
                     failing = false;
                 }
             } catch (IOException e) {
                 // The request that needs this work meets the same error and reports it; a full disk may have room
                 // later.
                 if (!failing) {
-                    log.warn("maintenance failed, will try until it succeeds thread={}", thread.getName(), e);
+                    log.warn("maintenance failed, will try until it succeeds image={}", name, e);
                     failing = true;
                 }
                 more = true;

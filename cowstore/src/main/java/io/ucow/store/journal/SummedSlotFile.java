@@ -56,12 +56,22 @@ final class SummedSlotFile extends SlotFile {
 
     /** The checksum of the block at {@code at}; never {@link SumTable#UNKNOWN}. */
     private static int sum(ByteBuffer buffer, int at) {
+        return sum(buffer, at, CHECKSUMS.get());
+    }
+
+    /** The same for who has many: {@code crc} is this thread's, which takes a third as long to find as to use. */
+    private static int sum(ByteBuffer buffer, int at, CRC32C crc) {
         int position = buffer.position();
         int limit = buffer.limit();
-        CRC32C crc = CHECKSUMS.get();
-        crc.reset();
-        crc.update(buffer.limit(at + BLOCK).position(at));
+        int sum = sumOfNext(buffer.limit(at + BLOCK).position(at), crc);
         buffer.limit(limit).position(position);
+        return sum;
+    }
+
+    /** The same of the block that {@code buffer} has from its position to its limit, where its position is then. */
+    private static int sumOfNext(ByteBuffer buffer, CRC32C crc) {
+        crc.reset();
+        crc.update(buffer);
         int sum = (int) crc.getValue();
         return sum == SumTable.UNKNOWN ? INSTEAD_OF_ZERO : sum;
     }
@@ -89,14 +99,17 @@ final class SummedSlotFile extends SlotFile {
 
     private void readBlocks(ByteBuffer dst, long offset, int start) throws IOException {
         int from = dst.position();
+        int end = dst.limit();
         super.read(dst, offset);
-        for (int at = from; at < dst.limit(); at += BLOCK) {
+        CRC32C crc = CHECKSUMS.get();
+        for (int at = from; at < end; at += BLOCK) {
             long block = (offset + at - from) >>> SumTable.BLOCK_SHIFT;
             int expected = sums.get(block);
-            if (expected != SumTable.UNKNOWN && sum(dst, at) != expected) {
+            if (expected != SumTable.UNKNOWN && sumOfNext(dst.limit(at + BLOCK).position(at), crc) != expected) {
                 readLocked(block, dst, at, at - start);
             }
         }
+        dst.limit(end).position(end);
     }
 
     /** Reads a part of one block, by way of the whole of it where there is anything to compare. */
@@ -192,10 +205,11 @@ final class SummedSlotFile extends SlotFile {
                 } else {
                     super.write(src, offset);
                 }
+                CRC32C crc = CHECKSUMS.get();
                 for (long block = first; block <= last; block++) {
                     if (isWhole(block, offset, end)) {
                         int at = position + (int) ((block << SumTable.BLOCK_SHIFT) - offset);
-                        sums.set(block, src == null ? SUM_OF_ZEROS : sum(src, at));
+                        sums.set(block, src == null ? SUM_OF_ZEROS : sum(src, at, crc));
                     } else {
                         sums.set(block, block == first ? sumOfFirst : sumOfLast);
                     }

@@ -23,6 +23,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -149,6 +150,10 @@ public final class UcowFormat implements ExceptionStoreProvider {
             // A full disk must still take a barrier and a superblock.
             file.preallocate(0, journalEnd);
         } catch (IOException e) {
+            if (Errno.of(e) == Errno.ENOSPC) {
+                throw new StoreFullException(
+                        file.name() + ": no space for its journal, which takes " + journalEnd + " bytes; make room", e);
+            }
             if (Errno.of(e) != Errno.EOPNOTSUPP) {
                 throw e;
             }
@@ -170,14 +175,15 @@ public final class UcowFormat implements ExceptionStoreProvider {
                 geometry, now.checksums() ? now.dataStart() + ((2 * slots) << geometry.chunkShift()) : 0);
         long most = now.dataStart() + (slots << geometry.chunkShift());
         long bytes = now.maxBytes() == 0 ? most : Math.min(most, now.maxBytes());
+        long free = Files.getFileStore(image.toAbsolutePath().getParent()).getUsableSpace();
         try {
             file.preallocate(0, bytes);
         } catch (IOException e) {
             if (Errno.of(e) == Errno.ENOSPC) {
                 throw new StoreFullException(
-                        image + ": no space to set aside " + bytes
-                                + " bytes, which are all that it can take; make room, or"
-                                + " create it without --preallocate",
+                        image + ": all that it can take is " + bytes + " bytes, and its file system has " + free
+                                + " free; make room, give it a smaller --size or --max-size, or create it without"
+                                + " --preallocate",
                         e);
             }
             if (Errno.of(e) == Errno.EOPNOTSUPP) {

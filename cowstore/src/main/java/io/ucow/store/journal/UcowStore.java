@@ -3,7 +3,6 @@ package io.ucow.store.journal;
 import io.ucow.store.ChecksummedStore;
 import io.ucow.store.ChunkPacker;
 import io.ucow.store.ChunkSource;
-import io.ucow.store.ContentId;
 import io.ucow.store.DeviceStats;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
@@ -22,15 +21,11 @@ import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.UUID;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,9 +34,8 @@ import org.slf4j.LoggerFactory;
  * A store in ucow's own format.
  *
  * <p>What makes it safe, by invariant number of ARCHITECTURE.md: data is written before its journal record, the record
- * before the mapping becomes visible (I1); a barrier is written only after everything it covers is durable (I2); a freed
- * slot is reused only after a durable barrier and a grace period (I4); a metadata page is never overwritten while the
- * durable superblock refers to it (I5).
+ * before the mapping becomes visible (I1); a freed slot is reused only after a durable barrier and a grace period (I4). What
+ * makes all that durable is {@link Durability}'s.
  *
  * <p>Threading: as {@link ChecksummedStore}. Reads and in-place writes take no lock; a first write takes none either,
  * unless the journal is full.
@@ -83,36 +77,20 @@ final class UcowStore implements ChecksummedStore {
     private final Journal journal;
     private final FreedSlots freed;
     private final Maintenance maintenance;
+    /** Whether what the file occupies is never given back. */
+    private final boolean keepsSpace;
+
     private final boolean cleanAtOpen;
     private final boolean continuesSession;
     private final long replayedRecords;
     /** Where the slots in use ended when the store was opened. */
     private final long endAtOpen;
-    /** Counted down once nothing that is free is referred to by what power loss may bring back, see {@link #settle}. */
-    private final CountDownLatch settled;
-    /** What a barrier in the ring covered at open: durable as soon as anything is synced. */
-    private final long coveredAtOpen;
 
-    private final ReentrantLock flushLock = new ReentrantLock();
-    /** Flushes asked for so far. */
-    private final AtomicLong flushesAsked = new AtomicLong();
-    /** Flushes answered so far. Guarded by flushLock. */
-    private long flushesDone;
-    /** Every record below this number is durable. Written under flushLock or checkpointLock, only upwards. */
-    private final AtomicLong durable = new AtomicLong();
-
-    private final ReentrantLock checkpointLock = new ReentrantLock();
-    /** The current superblock. Written under checkpointLock. */
-    private volatile Superblock superblock;
-
-    private final LongAdder checkpoints = new LongAdder();
+    private final Durability durability;
 
     private final ReentrantLock giveBackLock = new ReentrantLock();
     /** Slots given back so far. */
     private final AtomicLong reclaimed = new AtomicLong();
-
-    /** The failed sync, or the bug, after which nothing may be reported durable; null while all is well. */
-    private volatile IOException failure;
 
     private final AtomicBoolean closed = new AtomicBoolean();
 
@@ -148,7 +126,7 @@ final class UcowStore implements ChecksummedStore {
         this.file = file;
         this.image = image;
         this.context = context;
-        this.superblock = recovery.superblock();
+        Superblock superblock = recovery.superblock();
         this.geometry = superblock.geometry();
         this.chunkShift = geometry.chunkShift();
         this.table = recovery.table();
@@ -160,14 +138,11 @@ final class UcowStore implements ChecksummedStore {
         this.continuesSession = recovery.continuesSession();
         this.freed = recovery.freed();
         this.endAtOpen = recovery.endOfSlots();
-        this.settled = new CountDownLatch(continuesSession ? 1 : 0);
         long head = superblock.journalHead();
         long skipped = head + superblock.journalCapacity();
         this.journal = continuesSession
                 ? new Journal(file, superblock, head, recovery.endOfJournal(), recovery.lastRemap())
                 : new Journal(file, superblock, skipped, skipped, -1);
-        this.coveredAtOpen = continuesSession ? recovery.covered() : 0;
-        this.durable.set(journal.next() - journal.length());
         this.packs = recovery.packs();
         if (packs == null) {
             this.packReader = null;
@@ -175,18 +150,17 @@ final class UcowStore implements ChecksummedStore {
         } else {
             PackedForm form = new PackedForm(Superblock.bytes(superblock.uuid()), chunkShift);
             this.packReader = new PackReader(file, form, chunkShift);
-            this.packer = context.readOnly() ? null : new Packer(this, file, table, slots, packs, form, originBytes());
+            long originBytes =
+                    superblock.origin() == null ? 0 : superblock.origin().sizeBytes();
+            this.packer = context.readOnly() ? null : new Packer(this, file, table, slots, packs, form, originBytes);
         }
         this.sums = recovery.sums();
         this.sumTree = recovery.sumTree();
-        boolean keepsSpace = superblock.isReserved();
+        this.keepsSpace = superblock.isReserved();
         this.data = sums == null ? new SlotFile(file, keepsSpace) : new SummedSlotFile(file, sums, keepsSpace);
         this.overwrites = sums == null || context.readOnly() ? null : new Overwrites(journal, endOfFile(), room());
+        this.durability = new Durability(file, image, context, recovery, journal, overwrites);
         this.maintenance = new Maintenance(this::maintain, image.toString(), LOG);
-    }
-
-    private long originBytes() {
-        return superblock.origin() == null ? 0 : superblock.origin().sizeBytes();
     }
 
     /** Where slots end at the most. */
@@ -198,11 +172,7 @@ final class UcowStore implements ChecksummedStore {
         return new Overwrites.Store() {
             @Override
             public void sync() throws IOException {
-                try {
-                    file.sync();
-                } catch (IOException e) {
-                    throw fail(e);
-                }
+                durability.sync();
             }
 
             @Override
@@ -227,7 +197,7 @@ final class UcowStore implements ChecksummedStore {
      */
     private void startSession(Recovery recovery) throws IOException {
         if (!continuesSession) {
-            checkpointOrAdopt(recovery);
+            durability.begin(recovery);
         }
         if (!cleanAtOpen) {
             LOG.info("recovered image={} records={} altered={}", image, replayedRecords, table.alteredChunks());
@@ -255,69 +225,8 @@ final class UcowStore implements ChecksummedStore {
         }
     }
 
-    /**
-     * Makes durable what a killed session left, the last superblock included: its process may have died between writing
-     * that and syncing it, and until then what only the one before refers to is not free. Does nothing the second time.
-     */
     private void settle() throws IOException {
-        if (settled.getCount() == 0) {
-            return;
-        }
-        try {
-            requireHealthy();
-            try {
-                file.sync();
-            } catch (IOException e) {
-                throw fail(e);
-            }
-            punchFree();
-        } finally {
-            settled.countDown();
-        }
-    }
-
-    /** Waits until what is free may be written to. */
-    private void awaitSettled() throws IOException {
-        boolean interrupted = false;
-        while (settled.getCount() > 0) {
-            try {
-                settled.await();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-        requireHealthy();
-    }
-
-    private void checkpointOrAdopt(Recovery recovery) throws IOException {
-        try {
-            checkpoint(context.bootId());
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
-                throw e;
-            }
-            LOG.warn("no room for the map, it stays in the journal image={}", image);
-            adoptJournal(recovery);
-        }
-    }
-
-    /**
-     * Continues the journal of an earlier boot, which takes no space. Records that no barrier covers are wiped first:
-     * once the superblock names this boot, a later recovery would trust them.
-     */
-    private void adoptJournal(Recovery recovery) throws IOException {
-        BitSet distrusted = recovery.distrusted();
-        ByteBuffer nothing = ByteBuffer.allocateDirect(JournalRecord.SIZE);
-        for (int i = distrusted.nextSetBit(0); i >= 0; i = distrusted.nextSetBit(i + 1)) {
-            file.write(nothing.clear(), superblock.journalOffset() + (long) i * JournalRecord.SIZE);
-        }
-        file.sync();
-        writeSuperblock(superblock.advanced(superblock.rootPage(), superblock.journalHead(), context.bootId()));
-        journal.resume(superblock.journalHead(), recovery.endOfJournal());
-        durable.set(recovery.covered());
+        durability.settle(this::punchFree);
     }
 
     @Override
@@ -377,14 +286,14 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public void write(long entry, int offsetInChunk, ByteBuffer src) throws IOException {
-        requireHealthy();
+        durability.requireHealthy();
         noteWrite(entry, offsetInChunk, src.remaining());
         data.write(src, storeOffset(entry) + offsetInChunk);
     }
 
     @Override
     public void zero(long entry, int offsetInChunk, int lengthBytes) throws IOException {
-        requireHealthy();
+        durability.requireHealthy();
         noteWrite(entry, offsetInChunk, lengthBytes);
         data.zero(storeOffset(entry) + offsetInChunk, lengthBytes);
     }
@@ -396,7 +305,7 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public void announce(long entry, int offsetInChunk, int lengthBytes) throws IOException {
-        requireHealthy();
+        durability.requireHealthy();
         overwrites.announce(storeOffset(entry) + offsetInChunk, lengthBytes);
     }
 
@@ -441,7 +350,7 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public long allocate(long chunk, int count) throws IOException {
-        awaitSettled();
+        durability.awaitSettled();
         return slots.allocate(count);
     }
 
@@ -497,7 +406,7 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public void commit(long chunk, int count, long entry) throws IOException {
-        requireHealthy();
+        durability.requireHealthy();
         boolean newPlace = RemapEntry.isPacked(entry)
                 || (RemapEntry.isSlot(entry) && !RemapEntry.isSameSlot(entry, table.lookup(chunk)));
         // Discards may use the last eighth of the journal: they are the way out of a full disk.
@@ -531,7 +440,7 @@ final class UcowStore implements ChecksummedStore {
             reclaim();
         } catch (IOException e) {
             // Discards are the way out of a full disk, so they go on.
-            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+            if (!durability.isFullDisk(e)) {
                 throw e;
             }
         }
@@ -568,7 +477,7 @@ final class UcowStore implements ChecksummedStore {
             for (int i = 0; i < count && Errno.of(e) != Errno.ENOSPC; i++) {
                 long now = table.lookup(chunk + i);
                 if (RemapEntry.isSlot(now) && !RemapEntry.isSameSlot(now, entry)) {
-                    throw fail(e);
+                    throw durability.fail(e);
                 }
             }
             throw e;
@@ -578,147 +487,28 @@ final class UcowStore implements ChecksummedStore {
     private void makeJournalRoom(long reserve) throws IOException {
         long before = reclaimed();
         try {
-            checkpointUnlessRoom(reserve);
+            durability.checkpointUnlessRoom(reserve);
         } catch (IOException e) {
-            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+            if (!durability.isFullDisk(e)) {
                 throw e;
             }
             // What discards freed may be all the room there is.
             if (!reclaim() && reclaimed() == before) {
                 throw new StoreFullException(image + ": no room for a checkpoint of the map", e);
             }
-            checkpointUnlessRoom(reserve);
+            durability.checkpointUnlessRoom(reserve);
         }
     }
 
-    /** Runs a checkpoint unless another thread's made room meanwhile. */
-    private void checkpointUnlessRoom(long reserve) throws IOException {
-        checkpointLock.lock();
-        try {
-            if (!journal.hasRoom(reserve)) {
-                checkpoint(context.bootId());
-            }
-        } finally {
-            checkpointLock.unlock();
-        }
-    }
-
-    /**
-     * Groups flushes: one that starts while another runs is answered, with all that arrived meanwhile, by the next run.
-     */
     @Override
     public void flush() throws IOException {
         if (context.readOnly()) {
             return;
         }
-        long mine = flushesAsked.incrementAndGet();
-        flushLock.lock();
-        try {
-            if (flushesDone >= mine) {
-                return;
-            }
-            requireHealthy();
-            long covers = flushesAsked.get();
-            writeBarrier();
-            flushesDone = covers;
-        } finally {
-            flushLock.unlock();
-        }
+        durability.flush();
         if (!freed.isEmpty()) {
             maintenance.wake();
         }
-    }
-
-    private void writeBarrier() throws IOException {
-        long upTo = journal.next();
-        boolean remapped = journal.lastRemap() >= Math.max(durable.get(), coveredAtOpen);
-        if (remapped) {
-            // Records below upTo may be on their way to the file; a barrier may only cover what the sync will reach.
-            journal.appends().await();
-        }
-        boolean written = false;
-        try {
-            file.sync();
-            durable.accumulateAndGet(coveredAtOpen, Math::max);
-            if (!remapped) {
-                return;
-            }
-            int section = journal.appends().enter();
-            try {
-                written = journal.barrier(upTo);
-            } finally {
-                journal.appends().exit(section);
-            }
-            if (written) {
-                file.sync();
-            }
-        } catch (IOException e) {
-            throw fail(e);
-        }
-        if (!written) {
-            // Fails for good only if a sync does: without room for the map this flush fails, and a later one may not.
-            checkpoint(context.bootId());
-        }
-        durable.accumulateAndGet(upTo, Math::max);
-    }
-
-    /** Writes the changed part of the map and makes it, and everything committed before, durable. */
-    private void checkpoint(UUID bootId) throws IOException {
-        awaitSettled();
-        checkpointLock.lock();
-        try {
-            requireHealthy();
-            long head = overwrites == null ? journal.next() : overwrites.takeBack();
-            journal.appends().await();
-            if (overwrites != null) {
-                // Who was allowed to write in place before may not have noted the checksum yet (I11).
-                context.readers().await();
-            }
-            Superblock next = writeTrees(head, bootId);
-            try {
-                file.sync();
-                writeSuperblock(next);
-            } catch (IOException e) {
-                throw fail(e);
-            }
-            checkpoints.increment();
-            tree.commit();
-            if (sumTree != null) {
-                sumTree.commit();
-            }
-            journal.advanceHead(head);
-            durable.accumulateAndGet(head, Math::max);
-        } finally {
-            checkpointLock.unlock();
-        }
-    }
-
-    /** Writes what changed of the map and the checksums to free places. @return the superblock that is to refer to that */
-    private Superblock writeTrees(long head, UUID bootId) throws IOException {
-        long generation = superblock.generation() + 1;
-        long root = tree.writeChanges(generation);
-        if (sumTree == null) {
-            return superblock.advanced(root, head, bootId);
-        }
-        boolean done = false;
-        try {
-            long sumsRoot = sumTree.writeChanges(generation);
-            done = true;
-            return superblock.advanced(root, head, bootId).withSumsRoot(sumsRoot);
-        } finally {
-            if (!done) {
-                tree.rollBack();
-            }
-        }
-    }
-
-    private void writeSuperblock(Superblock next) throws IOException {
-        if (next.bootId().equals(Superblock.CLEAN)) {
-            UcowFormat.write(file, next, ContentId.random());
-        } else {
-            UcowFormat.write(file, next);
-        }
-        superblock = next;
     }
 
     @Override
@@ -738,7 +528,7 @@ final class UcowStore implements ChecksummedStore {
     long giveBack() throws IOException {
         giveBackLock.lock();
         try {
-            long[] ready = freed.takeBefore(durable.get());
+            long[] ready = freed.takeBefore(durability.durable());
             if (ready.length > 0) {
                 context.readers().await();
                 giveBack(ready);
@@ -781,7 +571,7 @@ final class UcowStore implements ChecksummedStore {
     }
 
     private void punchBytes(long offset, long lengthBytes) throws IOException {
-        if (superblock.isReserved()) {
+        if (keepsSpace) {
             return;
         }
         file.tryPunchHole(offset, lengthBytes);
@@ -794,13 +584,13 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public long compactLimit() throws IOException {
-        awaitSettled();
-        checkpointLock.lock();
+        durability.awaitSettled();
+        durability.checkpointLock().lock();
         try {
             releaseFreeMapSlots();
             return slots.first() + slots.used();
         } finally {
-            checkpointLock.unlock();
+            durability.checkpointLock().unlock();
         }
     }
 
@@ -810,16 +600,16 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public void shrink() throws IOException {
-        checkpointLock.lock();
+        durability.checkpointLock().lock();
         try {
-            requireHealthy();
+            durability.requireHealthy();
             int passes = 0;
             while (passes < MAX_MAP_PASSES && vacateMap()) {
                 passes++;
             }
             cutFreeEnd();
         } finally {
-            checkpointLock.unlock();
+            durability.checkpointLock().unlock();
         }
     }
 
@@ -842,9 +632,9 @@ final class UcowStore implements ChecksummedStore {
         }
         freePages.withhold(firstPage);
         try {
-            checkpoint(context.bootId());
+            durability.checkpoint();
         } catch (IOException e) {
-            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
+            if (!durability.isFullDisk(e)) {
                 throw e;
             }
             LOG.info("no room to move the map image={}", image);
@@ -861,7 +651,7 @@ final class UcowStore implements ChecksummedStore {
      * not matter whether power loss undoes this.
      */
     private void cutFreeEnd() throws IOException {
-        if (superblock.isReserved()) {
+        if (keepsSpace) {
             return;
         }
         long end = slots.shutEnd() << chunkShift;
@@ -877,12 +667,12 @@ final class UcowStore implements ChecksummedStore {
     /** What the maintenance thread does. @return true to be called again after a while of quiet */
     private boolean maintain(boolean idle) throws IOException {
         settle();
-        if (failure != null) {
+        if (durability.hasFailed()) {
             return false;
         }
         try {
             if (journal.length() > journal.capacity() / 2) {
-                checkpoint(context.bootId());
+                durability.checkpoint();
             }
             if (idle && !freed.isEmpty()) {
                 flush();
@@ -891,22 +681,7 @@ final class UcowStore implements ChecksummedStore {
             return !freed.isEmpty();
         } catch (RuntimeException | Error e) {
             // A bug, met half-way: nobody knows what of the map in memory still holds.
-            throw fail(new IOException(image + ": maintenance broke off", e));
-        }
-    }
-
-    private IOException fail(IOException cause) {
-        if (failure == null) {
-            failure = cause;
-            LOG.error("store failed, changes are refused until it is reopened image={}", image, cause);
-        }
-        return cause;
-    }
-
-    private void requireHealthy() throws IOException {
-        IOException cause = failure;
-        if (cause != null) {
-            throw new IOException(image + ": failed earlier, changes are refused until it is reopened", cause);
+            throw durability.fail(new IOException(image + ": maintenance broke off", e));
         }
     }
 
@@ -925,7 +700,7 @@ final class UcowStore implements ChecksummedStore {
 
     @Override
     public ImageInfo info() throws IOException {
-        Superblock now = superblock;
+        Superblock now = durability.superblock();
         Map<String, String> details = new LinkedHashMap<>();
         details.put("generation", Long.toString(now.generation()));
         details.put("journal records", Long.toString(context.readOnly() ? replayedRecords : journal.length()));
@@ -972,7 +747,7 @@ final class UcowStore implements ChecksummedStore {
                 table.zeroChunks(),
                 journal.length(),
                 journal.capacity(),
-                checkpoints.sum(),
+                durability.checkpoints(),
                 tree.pagesWritten() + (sumTree == null ? 0 : sumTree.pagesWritten()),
                 table.packedChunks(),
                 table.alteredChunks() << chunkShift,
@@ -1002,25 +777,12 @@ final class UcowStore implements ChecksummedStore {
                 overwrites) {
             if (!context.readOnly()) {
                 settle();
-                checkpointOrFlush();
+                durability.end();
                 giveBack();
                 // Nothing durable refers to them, and the next session would not know them for slots of map pages.
                 releaseFreeMapSlots();
                 cutFreeEnd();
             }
-        }
-    }
-
-    /** A full disk may have no room for the map's pages; the journal then keeps what they would have said. */
-    private void checkpointOrFlush() throws IOException {
-        try {
-            checkpoint(Superblock.CLEAN);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.ENOSPC || failure != null) {
-                throw e;
-            }
-            LOG.warn("no room for the map, it stays in the journal image={}", image);
-            flush();
         }
     }
 }

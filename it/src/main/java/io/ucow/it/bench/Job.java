@@ -29,8 +29,12 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
             concat(List.of("--rw=write", "--bs=1M", "--iodepth=4"), COMPRESSIBLE));
     static final Job TREE_SPACE = new Job("tree-space", Stage.TREE, Unit.TAKEN, false, List.of());
 
-    static final Job FLATTEN = new Job("flatten", Stage.MOVED, Unit.MEGABYTES, false, List.of());
-    static final Job COMMIT = new Job("commit", Stage.MOVED, Unit.MEGABYTES, false, List.of());
+    static final Job FLATTEN = moving("flatten");
+    static final Job COMMIT = moving("commit");
+    /** With so much data that the start of a program does not count. */
+    static final Job FLATTEN_LARGE = moving("flatten-large"), COMMIT_LARGE = moving("commit-large");
+
+    private static final int LARGE = 4;
 
     /** In the order in which each stage runs them. fio's random map is on: no block is written twice before all were. */
     static final List<Job> ALL = List.of(
@@ -65,7 +69,9 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
                             List.of("--rw=randwrite", "--bs=4k", "--iodepth=16", "--size=25%", "--ramp_time=10"),
                             COMPRESSIBLE)),
             FLATTEN,
-            COMMIT);
+            COMMIT,
+            FLATTEN_LARGE,
+            COMMIT_LARGE);
 
     private static Job random(String name, Stage stage, String... options) {
         return new Job(name, stage, Unit.IOPS, true, concat(List.of("--bs=4k"), List.of(options)));
@@ -73,6 +79,20 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
 
     private static Job sequential(String name, Stage stage, String option) {
         return new Job(name, stage, Unit.MEGABYTES, true, List.of("--bs=1M", "--iodepth=4", option));
+    }
+
+    private static Job moving(String name) {
+        return new Job(name, Stage.MOVED, Unit.MEGABYTES, false, List.of());
+    }
+
+    /** Whether what it moves goes to a new file; else to the base. */
+    boolean flattens() {
+        return equals(FLATTEN) || equals(FLATTEN_LARGE);
+    }
+
+    /** How many times the base's size the disk has that it moves. */
+    int scale() {
+        return equals(FLATTEN_LARGE) || equals(COMMIT_LARGE) ? LARGE : 1;
     }
 
     private static List<String> concat(List<String> first, List<String> others) {

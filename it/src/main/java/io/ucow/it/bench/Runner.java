@@ -107,12 +107,13 @@ final class Runner {
             Path base = scratch.path("empty.img");
             Movable moved = null;
             try {
-                scratch.program("truncate", "--size=" + sizeBytes, base).run();
-                long bytes = writeData(data);
+                scratch.program("truncate", "--size=" + job.scale() * sizeBytes, base)
+                        .run();
+                long bytes = writeData(data, job.scale());
                 moved = target.overlay(scratch, base, data);
                 scratch.settle();
-                boolean flattens = job.equals(Job.FLATTEN);
-                double seconds = seconds(flattens ? moved.flatten() : moved.commit(), flattens ? scratch.out() : base);
+                double seconds =
+                        job.flattens() ? seconds(moved.flatten(), scratch.out()) : seconds(moved.commit(), base);
                 add(job.metrics().get(0), target, round, Sample.of(bytes / seconds / 1e6));
             } catch (IOException e) {
                 fail(job, target, round, e);
@@ -135,16 +136,16 @@ final class Runner {
         return (System.nanoTime() - before) / 1e9;
     }
 
-    /** Every other mebibyte of the base, with holes in between. @return bytes in it */
-    private long writeData(Path data) throws IOException {
-        scratch.program("truncate", "--size=" + sizeBytes, data).run();
+    /** Every other mebibyte of the base, time and again, with holes in between. @return bytes in it */
+    private long writeData(Path data, int times) throws IOException {
+        scratch.program("truncate", "--size=" + times * sizeBytes, data).run();
         long written = 0;
         try (FileChannel from = FileChannel.open(scratch.base(), StandardOpenOption.READ);
                 FileChannel to = FileChannel.open(data, StandardOpenOption.WRITE)) {
-            for (long at = 0; at < sizeBytes; at += 2 * MIB) {
+            for (long at = 0; at < times * sizeBytes; at += 2 * MIB) {
                 to.position(at);
                 for (int done = 0; done < MIB; ) {
-                    done += (int) from.transferTo(at + done, MIB - done, to);
+                    done += (int) from.transferTo(at % sizeBytes + done, MIB - done, to);
                 }
                 written += MIB;
             }

@@ -20,7 +20,9 @@ record StoreKind(String name, Path ucow, List<String> options) implements Target
     /** All kinds: one line for each. */
     static List<Target> all(Path ucow) {
         return List.of(
-                new StoreKind(PLAIN, ucow, List.of()), new StoreKind("store-lz4", ucow, List.of("--compress", "lz4")));
+                new StoreKind(PLAIN, ucow, List.of()),
+                new StoreKind("store-lz4", ucow, List.of("--compress", "lz4")),
+                new StoreKind("store-checksums", ucow, List.of("--checksums")));
     }
 
     @Override
