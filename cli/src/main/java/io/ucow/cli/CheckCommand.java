@@ -20,8 +20,8 @@ import picocli.CommandLine.Parameters;
  * <pre>
  *   {"image":"vm1.cow", "sound":true, "corruptions":["one line each", …], "leakedBytes":N, "checkedChunks":N}
  *   and with --repair: "repaired":true, "obstacle":"one line"|null, "metadataCopy":"vm1.cow.metadata-1"|null,
- *   "checksumsDropped":true|false,
- *   "lost":[{"start":N, "length":N}, …]; what comes before is as it was found
+ *   "checksumsDropped":true|false, "remarks":["one sentence each", …],
+ *   "lost":[{"start":N, "length":N, "snapshot":"name"|null}, …]; what comes before is as it was found
  * </pre>
  */
 @Command(
@@ -71,12 +71,10 @@ final class CheckCommand implements Callable<Integer> {
 
     private int repair() throws IOException {
         RepairReport report = Images.repair(image);
-        boolean forgotChecksums =
-                report.metadataCopy().isPresent() && Images.info(image).checksums();
         if (output.isJson()) {
-            output.json(json(report, forgotChecksums));
+            output.json(json(report));
         } else {
-            output.text(text(report.found()) + text(report, forgotChecksums));
+            output.text(text(report.found()) + text(report));
         }
         return report.obstacle().isPresent() ? ExitCodes.CHECK_CORRUPT : ExitCodes.OK;
     }
@@ -90,18 +88,20 @@ final class CheckCommand implements Callable<Integer> {
                 .value("checkedChunks", report.checkedChunks());
     }
 
-    private JsonObject json(RepairReport report, boolean forgotChecksums) {
+    private JsonObject json(RepairReport report) {
         JsonArray lost = new JsonArray();
         report.lost()
                 .forEach(range -> lost.add(JsonObject.builder()
                         .value("start", range.guestOffset())
                         .value("length", range.lengthBytes())
+                        .value("snapshot", range.snapshot().isEmpty() ? null : range.snapshot())
                         .done()));
         return json(report.found())
                 .value("repaired", report.obstacle().isEmpty())
                 .value("obstacle", report.obstacle().orElse(null))
                 .value("metadataCopy", report.metadataCopy().map(Path::toString).orElse(null))
-                .value("checksumsDropped", forgotChecksums)
+                .value("checksumsDropped", report.checksumsDropped())
+                .value("remarks", new JsonArray(report.remarks()))
                 .value("lost", lost)
                 .done();
     }
@@ -121,16 +121,18 @@ final class CheckCommand implements Callable<Integer> {
         return text.toString();
     }
 
-    private String text(RepairReport report, boolean forgotChecksums) {
+    private String text(RepairReport report) {
         if (report.obstacle().isPresent()) {
             return "Not repaired: " + report.obstacle().get() + "\n";
         }
         StringBuilder text = new StringBuilder();
         report.lost()
                 .forEach(range -> text.append(String.format(
-                        "LOST 0x%x + 0x%x: whatever was written there reads as the base again%n",
-                        range.guestOffset(), range.lengthBytes())));
-        if (forgotChecksums) {
+                        "LOST 0x%x + 0x%x%s: whatever was written there reads as the base again%n",
+                        range.guestOffset(),
+                        range.lengthBytes(),
+                        range.snapshot().isEmpty() ? "" : " of snapshot " + range.snapshot())));
+        if (report.checksumsDropped()) {
             text.append("The checksums of its data were dropped; new ones are made by: ucow scrub ")
                     .append(image)
                     .append('\n');
@@ -143,8 +145,11 @@ final class CheckCommand implements Callable<Integer> {
                         .append(" of=")
                         .append(image)
                         .append(" bs=4096 conv=notrunc,sparse\n"));
-        if (report.found().isSound()) {
-            text.append(report.found().leakedBytes() > 0 ? "Leaked space was given back.\n" : "Nothing to repair.\n");
+        report.remarks().forEach(line -> text.append(line).append('\n'));
+        if (report.found().leakedBytes() > 0 && report.found().isSound()) {
+            text.append("Leaked space was given back.\n");
+        } else if (text.isEmpty()) {
+            text.append("Nothing to repair.\n");
         }
         return text.toString();
     }

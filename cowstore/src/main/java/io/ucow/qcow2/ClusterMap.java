@@ -352,7 +352,7 @@ final class ClusterMap implements AutoCloseable {
                 image.image(),
                 l2Place(cluster),
                 "L2 entry 0x" + Long.toHexString(readL2(cluster)) + " of guest cluster " + cluster
-                        + " is impossible; see: qemu-img check");
+                        + " is impossible; see: ucow check");
     }
 
     /** Where the L2 entry of a guest cluster whose table there is lies in the file. */

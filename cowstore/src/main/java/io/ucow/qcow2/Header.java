@@ -58,9 +58,13 @@ record Header(
     private static final int V2_REFCOUNT_ORDER = 4;
 
     static final int VERSION_AT = 4;
+    static final int BACKING_FILE_OFFSET_AT = 8;
+    static final int BACKING_FILE_SIZE_AT = 16;
     static final int L1_SIZE_AT = 36;
     static final int L1_TABLE_OFFSET_AT = 40;
     static final int REFCOUNT_TABLE_OFFSET_AT = 48;
+    static final int REFCOUNT_TABLE_CLUSTERS_AT = 56;
+    static final int SNAPSHOTS_OFFSET_AT = 64;
     static final int INCOMPATIBLE_AT = 72;
     static final int AUTOCLEAR_AT = 88;
 
@@ -122,6 +126,16 @@ record Header(
 
     boolean hasLazyRefcounts() {
         return (compatibleFeatures & LAZY_REFCOUNTS) != 0;
+    }
+
+    /** True when the table of snapshots is where none can be, whether there are any or not. */
+    boolean hasOddSnapshotTable() {
+        return snapshotsOffset < 0 || (snapshotsOffset & (clusterSize() - 1)) != 0;
+    }
+
+    /** True when persistent bitmaps are kept up to date. */
+    boolean hasBitmaps() {
+        return (autoclearFeatures & BITMAPS) != 0;
     }
 
     /** Bytes in a cluster; {@code clusterBits} has been found in range. */

@@ -52,14 +52,14 @@ record HeaderExtensions(
             int at = block.position();
             int type = block.getInt();
             int length = block.getInt();
-            if (type == END) {
-                break;
-            }
             if (length < 0 || length > block.remaining()) {
                 throw new CorruptStoreException(name + " at 0x" + Integer.toHexString(at) + ": header extension 0x"
                         + Integer.toHexString(type) + " has " + Integer.toUnsignedString(length)
                         + " bytes, and only " + block.remaining() + " follow before the backing file's name or the"
                         + " cluster's end");
+            }
+            if (type == END) {
+                break;
             }
             int data = block.position();
             if (type == BACKING_FORMAT) {

@@ -122,12 +122,12 @@ final class HostClusters implements AutoCloseable {
             throw Qcow2Image.corrupt(
                     image.image(),
                     offset,
-                    "the " + what + " is not on a cluster boundary within the file; see: qemu-img" + " check");
+                    "the " + what + " is not on a cluster boundary within the file; see: ucow check");
         }
         for (long cluster = offset >>> clusterBits; cluster <= last; cluster++) {
             if (!noteMetadata(cluster)) {
                 throw Qcow2Image.corrupt(
-                        image.image(), offset, "the " + what + " is where other metadata is; see: qemu-img check");
+                        image.image(), offset, "the " + what + " is where other metadata is; see: ucow check");
             }
         }
     }
@@ -263,7 +263,7 @@ final class HostClusters implements AutoCloseable {
                         + (marked
                                 ? "; the image is marked corrupt, and can only be read"
                                 : "; the image is corrupt, which version 2 has no mark for: do not write to it")
-                        + "; see: qemu-img check -r all");
+                        + "; see: ucow check --repair");
     }
 
     /** Has {@link #block} hold block {@code number}, which is made if there is none. */

@@ -5,6 +5,9 @@ final class L1Entry {
     static final int BYTES = 8;
     static final long COPIED = 1L << 63;
 
+    /** Bits that are 0. */
+    static final long RESERVED = 0x7f00_0000_0000_01ffL;
+
     private static final long OFFSET_MASK = 0x00ff_ffff_ffff_fe00L;
 
     private L1Entry() {}

@@ -21,7 +21,10 @@ final class L2Entry {
     /** The bits of all subclusters. */
     static final int ALL = -1;
 
-    private static final long OFFSET_MASK = 0x00ff_ffff_ffff_fe00L;
+    static final long OFFSET_MASK = 0x00ff_ffff_ffff_fe00L;
+    /** Bits of a standard entry that are 0. */
+    static final long RESERVED = 0x3f00_0000_0000_01feL;
+
     private static final int SECTOR = 512;
 
     private L2Entry() {}
@@ -73,6 +76,11 @@ final class L2Entry {
     /** The subclusters, one bit each, that read as zeros. */
     static int zeros(long bitmap) {
         return (int) (bitmap >>> 32);
+    }
+
+    /** True when a subcluster is said to be allocated and to read as zeros. */
+    static boolean isAmbiguous(long bitmap) {
+        return (allocated(bitmap) & zeros(bitmap)) != 0;
     }
 
     /** The bitmap of these two. */

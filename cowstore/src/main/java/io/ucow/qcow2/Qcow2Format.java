@@ -7,7 +7,9 @@ import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
+import io.ucow.store.MetadataCopy;
 import io.ucow.store.OriginReference;
+import io.ucow.store.RepairReport;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreInUseException;
 import io.ucow.store.UnsupportedFormatException;
@@ -139,6 +141,16 @@ public final class Qcow2Format implements ExceptionStoreProvider {
             return new Qcow2Check(file, Qcow2Image.read(file, image)).run();
         } catch (CorruptStoreException e) {
             return new CheckReport(List.of(e.getMessage()), 0, 0);
+        }
+    }
+
+    @Override
+    public RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
+        CheckReport found = check(file, image, bootId);
+        try {
+            return new Qcow2Repair(file, Qcow2Image.readToRepair(file, image), copy).run(found);
+        } catch (CorruptStoreException e) {
+            return RepairReport.refused(found, e.getMessage());
         }
     }
 }

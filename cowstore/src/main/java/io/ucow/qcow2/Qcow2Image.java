@@ -43,6 +43,13 @@ record Qcow2Image(
      * @throws CorruptStoreException if it contradicts itself or the file
      */
     static Qcow2Image read(PositionalFile file, Path image) throws IOException {
+        Qcow2Image found = readToRepair(file, image);
+        requireRefcountTable(image, found.header(), file.size());
+        return found;
+    }
+
+    /** As {@link #read}, but that the refcount table, which can be made anew, may be anywhere. */
+    static Qcow2Image readToRepair(PositionalFile file, Path image) throws IOException {
         ByteBuffer block = readAt(file, 0, 1 << MIN_CLUSTER_BITS);
         if (!Header.hasMagic(block)) {
             throw corrupt(image, 0, "is no qcow2 header");
@@ -138,6 +145,14 @@ record Qcow2Image(
                     "l1_size " + header.l1Size() + " is too small for a disk of " + header.size()
                             + " bytes, which takes " + l1Needed(header));
         }
+        require(image, 60, "nb_snapshots", header.nbSnapshots(), 0, MAX_SNAPSHOTS);
+        if (header.nbSnapshots() > 0) {
+            long least = (long) header.nbSnapshots() * SnapshotEntry.FIXED_BYTES;
+            requireArea(image, 64, "snapshot table", header, header.snapshotsOffset(), least, fileSize);
+        }
+    }
+
+    private static void requireRefcountTable(Path image, Header header, long fileSize) throws IOException {
         int maxClusters = MAX_REFCOUNT_TABLE_BYTES >> Math.min(header.clusterBits(), 23);
         require(image, 56, "refcount_table_clusters", header.refcountTableClusters(), 0, Math.max(1, maxClusters));
         requireArea(
@@ -148,11 +163,6 @@ record Qcow2Image(
                 header.refcountTableOffset(),
                 (long) header.refcountTableClusters() << header.clusterBits(),
                 fileSize);
-        require(image, 60, "nb_snapshots", header.nbSnapshots(), 0, MAX_SNAPSHOTS);
-        if (header.nbSnapshots() > 0) {
-            long least = (long) header.nbSnapshots() * SnapshotEntry.FIXED_BYTES;
-            requireArea(image, 64, "snapshot table", header, header.snapshotsOffset(), least, fileSize);
-        }
     }
 
     /** Entries of the L1 table that the disk takes; more than there may be for a size that is out of range. */

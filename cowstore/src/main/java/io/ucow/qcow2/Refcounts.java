@@ -7,6 +7,8 @@ import java.nio.ByteBuffer;
  * fill each byte from its least significant bit up.
  */
 final class Refcounts {
+    /** Bits of an entry of the refcount table that are 0. */
+    static final long RESERVED = 511;
     /** Largest order: 64 bits. */
     static final int MAX_ORDER = 6;
 

@@ -113,10 +113,10 @@ final class Writer implements AutoCloseable {
         Header header = image.header();
         String what = null;
         if (header.isCorrupt()) {
-            what = "is marked corrupt; repair it first: qemu-img check -r all " + image.image();
+            what = "is marked corrupt; repair it first: ucow check --repair " + image.image();
         } else if (header.isDirty()) {
-            what = "was not closed properly by a program that leaves its refcounts for later; repair it first: qemu-img"
-                    + " check -r all " + image.image();
+            what = "was not closed properly by a program that leaves its refcounts for later; repair it first: ucow"
+                    + " check --repair " + image.image();
         } else if (header.hasExternalData() && header.nbSnapshots() > 0) {
             what = "has an external data file and internal snapshots, which would change with the disk";
         }

@@ -14,6 +14,9 @@
  *   Qcow2Image ─ Header, HeaderExtensions, SnapshotEntry, L1Entry, L2Entry: layouts alone, no I/O
  * </pre>
  *
+ * <p>Without opening it: {@link io.ucow.qcow2.Qcow2Check} and {@link io.ucow.qcow2.Qcow2Repair}, both over {@link
+ * io.ucow.qcow2.MetadataWalk}; {@link io.ucow.qcow2.BackingName} for a rebase.
+ *
  * <p>Threading: layouts have no state; each other class says what it allows.
  */
 package io.ucow.qcow2;

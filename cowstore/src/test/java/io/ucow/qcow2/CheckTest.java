@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Of damaged images {@code check} says what {@code qemu-img check} says. */
+/** Of damaged images {@code check} says what {@code qemu-img check} says, and all of them can be repaired. */
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class CheckTest {
     private static final int SOUND = 0, CORRUPT = 2, LEAKS = 3;
@@ -72,6 +72,7 @@ class CheckTest {
                         .as(saw)
                         .isEqualTo(Long.parseLong(leaks.group(1)) * header.clusterSize());
             }
+            assertThat(Qemu.repaired(image)).as(saw).isTrue();
         }
         assertThat(sawCorrupt).isPositive();
         assertThat(sawLeaks).isPositive();

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Images that somebody damaged on purpose: an error, or other bytes, soon; nothing else. */
+/** Images that somebody damaged on purpose: an error, or other bytes, soon; nothing else. Repaired, or refused. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class HostileImageTest {
     private static final int CLUSTER = 16 << 10;
@@ -73,12 +73,14 @@ class HostileImageTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void damagedImages(boolean extended) throws IOException {
+    void damagedImages(boolean extended) throws Exception {
+        Qemu.require();
         byte[] sound = sound(extended);
         Random random = new Random(extended ? 2 : 1);
         Path file = directory.resolve("x.qcow2");
         int opened = 0;
         int refused = 0;
+        int repaired = 0;
         for (int round = 0; round < 400; round++) {
             byte[] bytes = sound.clone();
             ByteBuffer b = ByteBuffer.wrap(bytes);
@@ -95,7 +97,11 @@ class HostileImageTest {
                 assertThat(e.getMessage()).isNotBlank().doesNotContain("\n");
                 refused++;
             }
+            if (Header.hasMagic(ByteBuffer.wrap(bytes, 0, length).slice())) {
+                repaired += Qemu.repaired(file) ? 1 : 0;
+            }
         }
+        assertThat(repaired).isPositive();
         assertThat(opened).isPositive();
         assertThat(refused).isPositive();
     }

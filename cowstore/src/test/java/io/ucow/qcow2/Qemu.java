@@ -3,6 +3,9 @@ package io.ucow.qcow2;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.ucow.store.Images;
+import io.ucow.store.RepairReport;
+import io.ucow.store.UnsupportedFormatException;
 import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** QEMU's own programs, which judge here what an image holds. */
@@ -45,6 +49,34 @@ final class Qemu {
         Result result = run("qemu-io", arguments.toArray());
         assertThat(result.output()).doesNotContainIgnoringCase("error").doesNotContain("failed");
         assertThat(result.status()).as(result.output()).isZero();
+    }
+
+    /**
+     * Has an image repaired here, and asks QEMU whether it is sound now; where that was refused, for a reason of one line, it
+     * must be as it was.
+     *
+     * @return whether it was repaired
+     */
+    static boolean repaired(Path image) throws IOException, InterruptedException {
+        byte[] before = Files.readAllBytes(image);
+        Optional<String> obstacle;
+        try {
+            RepairReport report = Images.repair(image);
+            obstacle = report.obstacle();
+            if (report.metadataCopy().isPresent()) {
+                Files.delete(report.metadataCopy().get());
+            }
+        } catch (UnsupportedFormatException e) {
+            obstacle = Optional.of(e.getMessage());
+        }
+        if (obstacle.isPresent()) {
+            assertThat(obstacle.get()).isNotBlank().doesNotContain("\n");
+            assertThat(Files.readAllBytes(image)).as(obstacle.get()).isEqualTo(before);
+            return false;
+        }
+        Result judged = run("qemu-img", "check", image);
+        assertThat(judged.status()).as(judged.output()).isZero();
+        return true;
     }
 
     record Result(int status, String output) {}

@@ -46,20 +46,21 @@ final class Repair {
     RepairReport run(CheckReport found) throws IOException {
         if (found.isSound()) {
             giveBackLeaks(file, bootId);
-            return new RepairReport(found, Optional.empty(), Optional.empty(), List.of());
+            return RepairReport.sound(found, List.of());
         }
         Salvage salvage;
         try {
             salvage = new Salvage(file, bootId);
         } catch (CorruptStoreException e) {
-            return new RepairReport(found, Optional.of(e.getMessage()), Optional.empty(), List.of());
+            return RepairReport.refused(found, e.getMessage());
         }
         try (salvage) {
             long head = nextHead(salvage.superblock(), 2, image);
             Path kept = copy.make(salvage::copyMetadata);
             writeMap(salvage, head);
             giveBackLeaks(file, bootId);
-            return new RepairReport(found, Optional.empty(), Optional.of(kept), salvage.lost());
+            boolean dropped = salvage.superblock().checksums();
+            return new RepairReport(found, Optional.empty(), Optional.of(kept), dropped, salvage.lost(), List.of());
         }
     }
 
