@@ -15,7 +15,8 @@ import picocli.CommandLine.Parameters;
         name = "commit",
         description = {
             "Write what an image holds into its base, and leave the image empty on it. It may be in use: its disk goes on.",
-            "Every other image on that base is refused afterwards, for its base has changed.",
+            "Every other image on that base is refused afterwards, for its base has changed; qcow2 images, which do not"
+                    + " record what identifies their base, are not, and are not to be used.",
             "If it is ended in between, the image holds what it held, and can be used; run it again."
         },
         mixinStandardHelpOptions = true)

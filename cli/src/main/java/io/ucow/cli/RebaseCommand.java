@@ -28,7 +28,7 @@ final class RebaseCommand implements Callable<Integer> {
     @Option(
             names = "--base",
             paramLabel = "BASE",
-            description = "The new base: a raw disk image, a block device or a ucow image.")
+            description = "The new base: a raw disk image, a block device, a ucow or a qcow2 image.")
     private Path base;
 
     @Option(names = "--no-base", description = "Make the image independent of any base.")

@@ -26,6 +26,9 @@ final class BackingFile {
     private static final Set<String> RAW = Set.of("raw", "file", "host_device");
 
     private static final Set<String> IMAGES = Set.of("qcow2", "ucow");
+    /** Longest name that a header may have, in bytes. */
+    static final int MAX_NAME_BYTES = 1023;
+
     private static final String FILE_PROTOCOL = "file:";
 
     private BackingFile() {}

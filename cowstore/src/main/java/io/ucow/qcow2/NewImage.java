@@ -22,7 +22,6 @@ import java.nio.file.Path;
  */
 final class NewImage {
     private static final int REFCOUNT_ORDER = 4;
-    private static final int MAX_BACKING_NAME_BYTES = 1023;
     private static final int MAX_L1_BYTES = 32 << 20;
 
     private NewImage() {}
@@ -96,9 +95,9 @@ final class NewImage {
         byte[] format = format(origin, Path.of(image)).getBytes(StandardCharsets.US_ASCII);
         byte[] name = spelled(origin.path()).getBytes(StandardCharsets.UTF_8);
         int nameAt = Header.FULL_LENGTH + 16 + 8;
-        if (name.length > MAX_BACKING_NAME_BYTES || nameAt + name.length > header.capacity()) {
+        if (name.length > BackingFile.MAX_NAME_BYTES || nameAt + name.length > header.capacity()) {
             throw new IOException(image + ": the base's path is longer than "
-                    + Math.min(MAX_BACKING_NAME_BYTES, header.capacity() - nameAt)
+                    + Math.min(BackingFile.MAX_NAME_BYTES, header.capacity() - nameAt)
                     + " bytes; put the base nearer to the image");
         }
         header.putInt(Header.FULL_LENGTH, HeaderExtensions.BACKING_FORMAT)
@@ -110,11 +109,12 @@ final class NewImage {
     }
 
     /** A name that QEMU does not take for one of its protocols. */
-    private static String spelled(String path) {
+    static String spelled(String path) {
         return path.indexOf(':') < 0 || path.startsWith("/") ? path : "./" + path;
     }
 
-    private static String format(OriginReference origin, Path image) throws IOException {
+    /** What a header calls the format of {@code origin}. */
+    static String format(OriginReference origin, Path image) throws IOException {
         if (!origin.isImage()) {
             return "raw";
         }

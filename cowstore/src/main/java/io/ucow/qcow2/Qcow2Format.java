@@ -74,13 +74,26 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     }
 
     @Override
-    public boolean keepsOrigin() {
-        return true;
-    }
-
-    @Override
     public OriginReference origin(PositionalFile file, Path image) throws IOException {
         return Qcow2Image.read(file, image).origin();
+    }
+
+    /**
+     * One write of the header. That a commit has begun is not recorded: an image does not say what identifies its base, so it
+     * opens with whatever has become of that. An image is emptied table by table, each of which shows the same base as the
+     * whole image.
+     */
+    @Override
+    public void setOrigin(PositionalFile file, Path image, OriginReference origin, boolean emptied, UUID bootId)
+            throws IOException {
+        Qcow2Image found = Qcow2Image.read(file, image);
+        if (emptied) {
+            new LeakedClusters(file, found).empty();
+        } else if (origin != null && origin.isChanging()) {
+            Writer.requireWritable(found);
+        } else {
+            BackingName.record(file, found, origin);
+        }
     }
 
     @Override

@@ -97,7 +97,6 @@ final class Commit implements Closeable {
         Path image = locked.image();
         NativeFile base = null;
         try {
-            Images.requireOtherOrigins(locked.plugin(), image);
             OriginReference recorded = locked.plugin().origin(locked.file(), image);
             if (recorded == null) {
                 throw new UnsupportedFormatException(image + ": has no base that it could be committed to");

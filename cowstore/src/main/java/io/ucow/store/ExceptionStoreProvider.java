@@ -118,20 +118,17 @@ public interface ExceptionStoreProvider {
      */
     OriginReference origin(PositionalFile file, Path image) throws IOException;
 
-    /** True if images of this format keep the base that they were created on: {@link #setOrigin} refuses. */
-    default boolean keepsOrigin() {
-        return false;
-    }
-
     /**
      * Records another base, in one step that power loss leaves done or not done; the caller has locked {@code file}
-     * exclusively and keeps it.
+     * exclusively and keeps it. An image may be emptied in several steps: with that base it holds the same after each.
      *
      * @param file of a store that can be opened and was closed cleanly
      * @param image the path to show to people
-     * @param origin what to record, null for no base
-     * @param emptied true if every chunk is to be unaltered then; their space is given back when the store is opened
-     *     for writing next
+     * @param origin what to record, null for no base. Of one that is {@linkplain OriginReference#isChanging changing} nothing
+     *     need be recorded where the format does not record what identifies a base; but whether the image can be emptied
+     *     is found out then
+     * @param emptied true if every chunk is to be unaltered then, on the base that is recorded; their space is given back
+     *     when the store is opened for writing next, at the latest
      * @param bootId as in {@link StoreContext}
      * @throws UnsupportedFormatException if stores of this format keep the base that they were created on
      * @throws IOException if the base's path is too long, or writing fails: {@link #origin} says what is recorded then

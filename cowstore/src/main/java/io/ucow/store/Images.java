@@ -141,14 +141,6 @@ public final class Images {
         }
     }
 
-    /** @throws UnsupportedFormatException if images of this format keep their base; before anything is copied for another */
-    static void requireOtherOrigins(ExceptionStoreProvider plugin, Path image) throws UnsupportedFormatException {
-        if (plugin.keepsOrigin()) {
-            throw new UnsupportedFormatException(
-                    image + ": an image of format '" + plugin.name() + "' keeps its base as it is");
-        }
-    }
-
     /** @throws UnsupportedFormatException if a commit of {@code image} was not finished */
     static void requireNoCommit(OriginReference recorded, Path image) throws UnsupportedFormatException {
         if (recorded != null && recorded.isChanging()) {
@@ -395,7 +387,7 @@ public final class Images {
      * @param progress told of how many further bytes of the device have been dealt with; all calls together make its size
      * @throws StoreInUseException if the image, or the base, is open anywhere
      * @throws StoreFullException if the base cannot take all of it
-     * @throws UnsupportedFormatException if the image has no base, or is of a format that keeps its base
+     * @throws UnsupportedFormatException if the image has no base, or cannot be written to
      * @throws OriginChangedException if its base is not the one it was made on
      */
     public static void commit(Path image, LongConsumer progress) throws IOException {

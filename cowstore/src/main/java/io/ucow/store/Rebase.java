@@ -44,7 +44,6 @@ final class Rebase {
         Images.LockedImage locked = Images.LockedImage.open(image, false);
         try (NativeFile own = locked.file();
                 BaseOrigin to = openBase(locked, base)) {
-            Images.requireOtherOrigins(locked.plugin(), image);
             OriginReference recorded = locked.plugin().origin(own, image);
             Images.requireNoCommit(recorded, image);
             Chain chain = Chain.from(locked.status());
@@ -61,7 +60,6 @@ final class Rebase {
         Images.LockedImage locked = Images.LockedImage.open(image, false);
         try (NativeFile own = locked.file();
                 BaseOrigin to = openBase(locked, base)) {
-            Images.requireOtherOrigins(locked.plugin(), image);
             Rebase rebase = new Rebase(locked.plugin(), image, LockedFile.of(image, own), Images.bootId());
             rebase.recover();
             rebase.record(reference(to, image, base));

@@ -110,6 +110,7 @@ class ChecksummedImageTest {
         assertThatThrownBy(() -> Images.open(image, true).close()).isInstanceOf(CorruptStoreException.class);
         assertThat(Images.check(image).corruptions()).hasSize(1);
         RepairReport report = Images.repair(image);
+        assertThat(report.checksumsDropped()).isTrue();
         assertThat(report.lost()).isEmpty();
         assertThat(Images.check(image).corruptions()).isEmpty();
         assertThat(Images.info(image).checksums()).isTrue();

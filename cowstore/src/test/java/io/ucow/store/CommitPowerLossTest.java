@@ -3,7 +3,6 @@ package io.ucow.store;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.journal.SmallStore;
-import io.ucow.store.journal.UcowFormat;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
@@ -25,7 +24,6 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 @Timeout(120)
 class CommitPowerLossTest {
-    private static final UcowFormat FORMAT = new UcowFormat();
     private static final Path NAME = Path.of("/images/vm.cow");
     private static final FileStatus STATUS = new FileStatus(0x8180, 0, 0, 1, 1, 0, 0, 0, 7, 8, 0, 0);
     private static final int VARIANTS = Integer.getInteger("ucow.powerloss.variants", 3);
@@ -37,17 +35,22 @@ class CommitPowerLossTest {
     /** How many calls either had seen after each of all calls. */
     private record Cut(int image, int base) {}
 
-    @ParameterizedTest(name = "seed {0}, device of {1}, on a layer: {2}")
+    @ParameterizedTest(name = "seed {0}, {2} of {1} on {3}")
     @CsvSource({
-        "1, 250001, false",
-        "2, 200000, false",
-        "3, 120000, false",
-        "4, 250001, true",
-        "5, 200000, true",
-        "6, 120001, true"
+        "1, 250001, ucow, raw",
+        "2, 200000, ucow, raw",
+        "3, 120000, ucow, raw",
+        "4, 250001, ucow, ucow",
+        "5, 200000, ucow, ucow",
+        "6, 120001, ucow, ucow",
+        "1, 250001, qcow2, raw",
+        "4, 250001, qcow2, qcow2",
+        "5, 200000, qcow2, ucow",
+        "6, 120001, ucow, qcow2"
     })
-    void everyCutKeepsTheContentAndCanBeCommitted(long seed, int bytes, boolean layered) throws IOException {
-        new Scenario(seed, bytes, layered).cutEverywhere(false);
+    void everyCutKeepsTheContentAndCanBeCommitted(long seed, int bytes, String format, String baseFormat)
+            throws IOException {
+        new Scenario(seed, bytes, format, baseFormat).cutEverywhere(false);
     }
 
     /** The test is tested. */
@@ -56,7 +59,7 @@ class CommitPowerLossTest {
         boolean caught = false;
         for (long seed = 1; seed < 20 && !caught; seed++) {
             try {
-                new Scenario(seed, 200_000, false).cutEverywhere(true);
+                new Scenario(seed, 200_000, "ucow", "raw").cutEverywhere(true);
             } catch (AssertionError | IOException e) {
                 caught = true;
             }
@@ -67,15 +70,19 @@ class CommitPowerLossTest {
     /** One image on one base, raw or a layer. */
     private static final class Scenario {
         private final int deviceBytes;
-        private final boolean onLayer;
+        private final ExceptionStoreProvider plugin;
+        /** The base's; null for a raw one. */
+        private final ExceptionStoreProvider layerPlugin;
+
         private final Random random;
         private final byte[] below = new byte[RAW_BYTES];
         private byte[] model;
 
-        Scenario(long seed, int deviceBytes, boolean onLayer) {
+        Scenario(long seed, int deviceBytes, String format, String baseFormat) throws IOException {
             this.random = new Random(seed);
             this.deviceBytes = deviceBytes;
-            this.onLayer = onLayer;
+            this.plugin = Images.plugin(format);
+            this.layerPlugin = baseFormat.equals("raw") ? null : Images.plugin(baseFormat);
             random.nextBytes(below);
         }
 
@@ -104,11 +111,12 @@ class CommitPowerLossTest {
         private Files makeFiles() throws IOException {
             FaultFile base = new FaultFile(below);
             byte[] held = below;
-            if (onLayer) {
+            if (layerPlugin != null) {
                 base = new FaultFile(new byte[0]);
-                SmallStore.create(base, new Geometry(250_001, 14), null);
+                SmallStore.create(layerPlugin, base, new Geometry(250_001, 14), null);
                 held = new byte[250_001];
-                try (CowDevice device = TestDevices.open(FORMAT, base, new Images.ZeroOrigin(), TestDevices.BOOT)) {
+                try (CowDevice device =
+                        TestDevices.open(layerPlugin, base, new Images.ZeroOrigin(), TestDevices.BOOT)) {
                     change(device, held, held.length);
                 }
             }
@@ -116,8 +124,8 @@ class CommitPowerLossTest {
             FaultFile image = new FaultFile(new byte[0]);
             try (CommitTarget target = target(base, TestDevices.BOOT)) {
                 OriginReference reference = target.finish("base");
-                SmallStore.create(image, new Geometry(deviceBytes, 15), reference);
-                try (CowDevice device = TestDevices.open(FORMAT, image, new LentOrigin(target), TestDevices.BOOT)) {
+                SmallStore.create(plugin, image, new Geometry(deviceBytes, 15), reference);
+                try (CowDevice device = TestDevices.open(plugin, image, new LentOrigin(target), TestDevices.BOOT)) {
                     change(device, model, deviceBytes);
                 }
             }
@@ -142,8 +150,9 @@ class CommitPowerLossTest {
 
         private CommitTarget target(PositionalFile base, UUID boot) throws IOException {
             LockedFile locked = locked(base);
-            return onLayer
-                    ? new LayerTarget(FORMAT, Path.of("/images/base"), locked, STATUS, new Images.ZeroOrigin(), boot)
+            return layerPlugin != null
+                    ? new LayerTarget(
+                            layerPlugin, Path.of("/images/base"), locked, STATUS, new Images.ZeroOrigin(), boot)
                     : new FileTarget(locked, STATUS);
         }
 
@@ -165,8 +174,8 @@ class CommitPowerLossTest {
         /** @param image to look at; {@code imageFile} and {@code baseFile} are what the commit writes to */
         private void commit(FaultFile image, PositionalFile imageFile, PositionalFile baseFile, UUID boot)
                 throws IOException {
-            OriginReference recorded = FORMAT.origin(image, NAME);
-            try (Commit commit = new Commit(FORMAT, NAME, locked(imageFile), recorded, target(baseFile, boot), boot)) {
+            OriginReference recorded = plugin.origin(image, NAME);
+            try (Commit commit = new Commit(plugin, NAME, locked(imageFile), recorded, target(baseFile, boot), boot)) {
                 commit.run(bytes -> {});
             }
         }
@@ -182,23 +191,23 @@ class CommitPowerLossTest {
         private void verify(byte[] imageBytes, byte[] baseBytes, UUID boot) throws IOException {
             FaultFile image = new FaultFile(imageBytes);
             FaultFile base = new FaultFile(baseBytes);
-            OriginReference recorded = FORMAT.origin(image, NAME);
+            OriginReference recorded = plugin.origin(image, NAME);
             try (CommitTarget target = target(base, boot)) {
                 target.requireSame(recorded, NAME);
-                try (CowDevice device = TestDevices.openReadOnly(FORMAT, image, new LentOrigin(target), boot)) {
+                try (CowDevice device = TestDevices.openReadOnly(plugin, image, new LentOrigin(target), boot)) {
                     assertThat(TestDevices.read(device, 0, deviceBytes)).isEqualTo(model);
                 }
             }
             commit(image, image, base, boot);
             try (CommitTarget target = target(base, boot)) {
-                target.requireSame(FORMAT.origin(image, NAME), NAME);
+                target.requireSame(plugin.origin(image, NAME), NAME);
                 ByteBuffer held = ByteBuffer.allocateDirect(deviceBytes);
                 target.read(held, 0);
                 byte[] bytes = new byte[deviceBytes];
                 held.flip().get(bytes);
                 assertThat(bytes).isEqualTo(model);
             }
-            CheckReport report = FORMAT.check(image, NAME, boot);
+            CheckReport report = plugin.check(image, NAME, boot);
             assertThat(report.corruptions()).isEmpty();
             assertThat(report.checkedChunks()).as("altered chunks").isZero();
         }

@@ -45,15 +45,15 @@ class OnlineCommitTest {
         image = directory.resolve("vm.cow");
     }
 
-    private void create(boolean onLayer, int chunkBytes) throws IOException {
+    private void create(String format, String layer, int chunkBytes) throws IOException {
         new Random(1).nextBytes(model);
         Files.write(base, model);
         Path below = base;
-        if (onLayer) {
+        if (!layer.equals("raw")) {
             below = directory.resolve("layer.cow");
-            Images.create(new CreateOptions(below, Optional.of(base), OptionalLong.of(BYTES), 8192, "ucow"));
+            Images.create(new CreateOptions(below, Optional.of(base), OptionalLong.of(BYTES), 8192, layer));
         }
-        Images.create(new CreateOptions(image, Optional.of(below), OptionalLong.of(BYTES), chunkBytes, "ucow"));
+        Images.create(new CreateOptions(image, Optional.of(below), OptionalLong.of(BYTES), chunkBytes, format));
     }
 
     /** Writes, discards and reads back in its pieces until it is told to stop. */
@@ -77,10 +77,17 @@ class OnlineCommitTest {
         }
     }
 
-    @ParameterizedTest(name = "on a layer: {0}, chunks of {1}")
-    @CsvSource({"false, 4096", "false, 65536", "true, 4096", "true, 65536"})
-    void guestsGoOnAndNothingIsLost(boolean onLayer, int chunkBytes) throws Exception {
-        create(onLayer, chunkBytes);
+    @ParameterizedTest(name = "{0} on {1}, chunks of {2}")
+    @CsvSource({
+        "ucow, raw, 4096",
+        "ucow, raw, 65536",
+        "ucow, ucow, 4096",
+        "ucow, ucow, 65536",
+        "qcow2, raw, 65536",
+        "qcow2, qcow2, 4096"
+    })
+    void guestsGoOnAndNothingIsLost(String format, String layer, int chunkBytes) throws Exception {
+        create(format, layer, chunkBytes);
         AtomicBoolean stop = new AtomicBoolean();
         try (SwappableDevice device = SwappableDevice.open(image, OPTIONS)) {
             List<Crew.Member> guests = new ArrayList<>();
@@ -114,7 +121,7 @@ class OnlineCommitTest {
             assertThat(TestDevices.read(device, 0, BYTES)).isEqualTo(model);
         }
         assertThat(Images.check(image).isSound()).isTrue();
-        try (Origin below = Images.openContent(onLayer ? directory.resolve("layer.cow") : base);
+        try (Origin below = Images.openContent(layer.equals("raw") ? base : directory.resolve("layer.cow"));
                 Origin top = Images.openContent(image)) {
             assertThat(DeviceDiff.compare(below, top, (offset, length) -> {}, bytes -> {}))
                     .isFalse();
@@ -123,7 +130,7 @@ class OnlineCommitTest {
 
     @Test
     void imageWithNothingInItIsLeftAlone() throws Exception {
-        create(false, 4096);
+        create("ucow", "raw", 4096);
         try (SwappableDevice device = SwappableDevice.open(image, OPTIONS)) {
             long[] told = {0};
             OnlineCommit.run(device, image, OPTIONS, bytes -> told[0] += bytes);
@@ -135,7 +142,7 @@ class OnlineCommitTest {
     /** The disk goes on where there is nothing that it could be committed to. */
     @Test
     void whatCannotBeCommittedIsServedOn() throws Exception {
-        create(false, 4096);
+        create("ucow", "raw", 4096);
         Path other = directory.resolve("other.cow");
         Images.create(new CreateOptions(other, Optional.of(base), OptionalLong.of(BYTES), 4096, "ucow"));
         try (SwappableDevice device = SwappableDevice.open(image, OPTIONS);

@@ -3,7 +3,6 @@ package io.ucow.store;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.journal.SmallStore;
-import io.ucow.store.journal.UcowFormat;
 import io.ucow.sys.FileStatus;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
@@ -18,14 +17,23 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** A rebase, cut at every write and sync of the image: it is on the old base or the new one, and holds the same. */
 @Timeout(120)
 class RebasePowerLossTest {
-    private static final UcowFormat FORMAT = new UcowFormat();
     private static final Path NAME = Path.of("/images/vm.cow");
     private static final int BYTES = 300_001;
     private static final int VARIANTS = Integer.getInteger("ucow.powerloss.variants", 3);
 
-    @ParameterizedTest(name = "seed {0}, from {1} bytes to {2}, chunks of 2^{3}")
-    @CsvSource({"1, 300001, 300001, 12", "2, 200000, 300001, 15", "3, 300001, 100000, 16", "4, 400000, 350000, 14"})
-    void everyCutKeepsTheContent(long seed, int fromBytes, int toBytes, int chunkShift) throws IOException {
+    @ParameterizedTest(name = "seed {0}, {4} from {1} bytes to {2}, chunks of 2^{3}")
+    @CsvSource({
+        "1, 300001, 300001, 12, ucow",
+        "2, 200000, 300001, 15, ucow",
+        "3, 300001, 100000, 16, ucow",
+        "4, 400000, 350000, 14, ucow",
+        "1, 300001, 300001, 12, qcow2",
+        "2, 200000, 300001, 15, qcow2",
+        "3, 300001, 100000, 12, qcow2"
+    })
+    void everyCutKeepsTheContent(long seed, int fromBytes, int toBytes, int chunkShift, String format)
+            throws IOException {
+        ExceptionStoreProvider plugin = Images.plugin(format);
         Random random = new Random(seed);
         byte[] from = new byte[fromBytes];
         random.nextBytes(from);
@@ -35,8 +43,8 @@ class RebasePowerLossTest {
         }
         byte[] model = Arrays.copyOf(from, BYTES);
         FaultFile made = new FaultFile(new byte[0]);
-        SmallStore.create(made, new Geometry(BYTES, chunkShift), reference("from"));
-        try (CowDevice device = TestDevices.open(FORMAT, made, TestDevices.origin(from), TestDevices.BOOT)) {
+        SmallStore.create(plugin, made, new Geometry(BYTES, chunkShift), reference("from"));
+        try (CowDevice device = TestDevices.open(plugin, made, TestDevices.origin(from), TestDevices.BOOT)) {
             for (int i = 0; i < 10; i++) {
                 byte[] data = new byte[random.nextInt(20_000) + 1];
                 int at = random.nextInt(BYTES - data.length);
@@ -48,27 +56,29 @@ class RebasePowerLossTest {
         FaultFile image = new FaultFile(made.killedAt(made.eventCount()));
         UUID boot = new UUID(1, random.nextLong());
 
-        Rebase rebase = new Rebase(FORMAT, NAME, locked(image), boot);
+        Rebase rebase = new Rebase(plugin, NAME, locked(image), boot);
         rebase.copyDifferences(TestDevices.origin(from), TestDevices.origin(to), bytes -> {});
         rebase.record(reference("to"));
 
         assertThat(image.eventCount()).isGreaterThan(20);
         for (int cut = 0; cut <= image.eventCount(); cut++) {
             for (int v = 0; v < VARIANTS; v++) {
-                verify(image.powerLostAt(cut, random), from, to, model, new UUID(2, random.nextLong()));
+                verify(plugin, image.powerLostAt(cut, random), from, to, model, new UUID(2, random.nextLong()));
             }
-            verify(image.killedAt(cut), from, to, model, boot);
+            verify(plugin, image.killedAt(cut), from, to, model, boot);
         }
-        assertThat(FORMAT.origin(image, NAME).path()).isEqualTo("to");
+        assertThat(plugin.origin(image, NAME).path()).isEqualTo("to");
     }
 
-    private static void verify(byte[] bytes, byte[] from, byte[] to, byte[] model, UUID boot) throws IOException {
+    private static void verify(
+            ExceptionStoreProvider plugin, byte[] bytes, byte[] from, byte[] to, byte[] model, UUID boot)
+            throws IOException {
         FaultFile image = new FaultFile(bytes);
-        Origin base = TestDevices.origin(FORMAT.origin(image, NAME).path().equals("from") ? from : to);
-        try (CowDevice device = TestDevices.openReadOnly(FORMAT, image, base, boot)) {
+        Origin base = TestDevices.origin(plugin.origin(image, NAME).path().equals("from") ? from : to);
+        try (CowDevice device = TestDevices.openReadOnly(plugin, image, base, boot)) {
             assertThat(TestDevices.read(device, 0, BYTES)).isEqualTo(model);
         }
-        assertThat(FORMAT.check(image, NAME, boot).corruptions()).isEmpty();
+        assertThat(plugin.check(image, NAME, boot).corruptions()).isEmpty();
     }
 
     private static OriginReference reference(String path) {

@@ -77,7 +77,10 @@ class Qcow2IT {
             assertThat(Files.readAllBytes(mount.root().resolve("data"))).isEqualTo(bytes);
             Files.delete(mount.root().resolve("data"));
         }
+        home.ucow("commit", image).succeed();
+        Tool.of("e2fsck", "-f", "-n", device).succeed();
         home.detach(device);
+        home.ucow("rebase", "--base", base, "--unsafe", home.path("vm.1.qcow2")).succeed();
 
         assertThat(Tool.of("qemu-img", "info", "--backing-chain", image)
                         .succeed()
@@ -117,7 +120,8 @@ class Qcow2IT {
         MountedImage last = home.mountAt(dir, image);
         blocks.verify(last.file());
         last.unmount();
-        Tool.of("qemu-img", "check", "-r", "leaks", image).succeed();
+        home.ucow("check", "--repair", image).succeed();
+        Tool.of("qemu-img", "check", image).succeed();
     }
 
     @Test
@@ -129,9 +133,6 @@ class Qcow2IT {
         byte[] before = Files.readAllBytes(image);
         home.ucow("resize", image, "16M").exit(UNSUPPORTED);
         home.ucow("compact", image).exit(UNSUPPORTED);
-        home.ucow("rebase", "--no-base", image).exit(UNSUPPORTED);
-        home.ucow("rebase", "--no-base", "--unsafe", image).exit(UNSUPPORTED);
-        home.ucow("commit", image).exit(UNSUPPORTED);
         Path device = home.attach("--read-only", image);
         home.ucow("snapshot", image).exit(IN_USE);
         home.detach(device);

@@ -1,5 +1,6 @@
 package io.ucow.store.journal;
 
+import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
 import io.ucow.sys.PositionalFile;
@@ -15,5 +16,16 @@ public final class SmallStore {
     /** As {@link UcowFormat#create}. */
     public static void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
         UcowFormat.create(file, geometry, origin, RECORDS, UUID.randomUUID());
+    }
+
+    /** The same of any format; one that has no journal is as it always is. */
+    public static void create(
+            ExceptionStoreProvider plugin, PositionalFile file, Geometry geometry, OriginReference origin)
+            throws IOException {
+        if (plugin instanceof UcowFormat) {
+            create(file, geometry, origin);
+        } else {
+            plugin.create(file, geometry, origin);
+        }
     }
 }
