@@ -35,6 +35,15 @@ class SparseLongsTest {
                     assertThat(longs.get(index)).isEqualTo(~index);
                 }
             }
+            long[] copy = new long[3];
+            for (long index : indexes) {
+                long from = Math.max(0, index - 1);
+                int count = (int) Math.max(0, Math.min(copy.length, length - from));
+                longs.get(from, count, copy);
+                for (int i = 0; i < count; i++) {
+                    assertThat(copy[i]).isEqualTo(longs.get(from + i));
+                }
+            }
             if (length > 10_000) {
                 assertThat(longs.get(1)).isZero();
                 assertThat(longs.get(length / 2 - 1)).isZero();

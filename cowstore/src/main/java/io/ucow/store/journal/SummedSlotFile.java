@@ -39,6 +39,10 @@ final class SummedSlotFile extends SlotFile {
     private static final int INSTEAD_OF_ZERO = 1;
 
     private static final ThreadLocal<CRC32C> CHECKSUMS = ThreadLocal.withInitial(CRC32C::new);
+    /** Blocks of which the checksums are fetched at once: those of the largest request. */
+    private static final int MANY_BLOCKS = 256;
+
+    private static final ThreadLocal<long[]> EXPECTED = ThreadLocal.withInitial(() -> new long[MANY_BLOCKS / 2 + 1]);
     private static final int SUM_OF_ZEROS = sum(ByteBuffer.allocate(BLOCK), 0);
 
     private final SumTable sums;
@@ -102,14 +106,25 @@ final class SummedSlotFile extends SlotFile {
         int end = dst.limit();
         super.read(dst, offset);
         CRC32C crc = CHECKSUMS.get();
-        for (int at = from; at < end; at += BLOCK) {
-            long block = (offset + at - from) >>> SumTable.BLOCK_SHIFT;
-            int expected = sums.get(block);
-            if (expected != SumTable.UNKNOWN && sumOfNext(dst.limit(at + BLOCK).position(at), crc) != expected) {
-                readLocked(block, dst, at, at - start);
+        long[] expected = EXPECTED.get();
+        for (int at = from; at < end; at += MANY_BLOCKS * BLOCK) {
+            long first = (offset + at - from) >>> SumTable.BLOCK_SHIFT;
+            int count = Math.min(MANY_BLOCKS, (end - at) >>> SumTable.BLOCK_SHIFT);
+            sums.copy(first, count, expected);
+            dst.position(at);
+            for (long block = first; block < first + count; block++) {
+                int blockAt = dst.position();
+                dst.limit(blockAt + BLOCK);
+                int sum = SumTable.get(expected, first, block);
+                if (sum == SumTable.UNKNOWN) {
+                    dst.position(blockAt + BLOCK);
+                } else if (sumOfNext(dst, crc) != sum) {
+                    readLocked(block, dst, blockAt, blockAt - start);
+                }
             }
+            dst.limit(end);
         }
-        dst.limit(end).position(end);
+        dst.position(end);
     }
 
     /** Reads a part of one block, by way of the whole of it where there is anything to compare. */

@@ -59,6 +59,22 @@ public final class SumTable extends TreeTable {
         return (int) (values.get(block >>> 1) >>> shift(block));
     }
 
+    /**
+     * Copies the values of {@code count} blocks from {@code first} on, for {@link #get(long[], long, long)}. They may be older than
+     * this call: who finds that one does not fit asks for it again.
+     *
+     * @param into has room for {@code count / 2 + 1}
+     */
+    public void copy(long first, int count, long[] into) {
+        long index = first >>> 1;
+        values.get(index, (int) (((first + count - 1) >>> 1) - index) + 1, into);
+    }
+
+    /** As {@link #get(long)}, of what was copied from the block {@code first} on. */
+    public static int get(long[] copied, long first, long block) {
+        return (int) (copied[(int) ((block >>> 1) - (first >>> 1))] >>> shift(block));
+    }
+
     /** Stores a checksum, or {@link #UNKNOWN}; {@link #changed} must follow. */
     public void set(long block, int sum) {
         long index = block >>> 1;
