@@ -36,7 +36,6 @@ final class MarkdownReport {
         text.setLength(0);
         rates();
         stores();
-        text.append('\n');
         latencies();
         notes();
         return text.toString();
@@ -117,9 +116,7 @@ final class MarkdownReport {
     }
 
     private void latencies() {
-        List<String> heads = new ArrayList<>(List.of("p50 / p99, µs"));
-        results.targets().forEach(target -> heads.add(target.label()));
-        head(heads);
+        List<List<String>> rows = new ArrayList<>();
         for (Metric metric : results.metrics()) {
             List<String> cells = new ArrayList<>(List.of(metric.name()));
             boolean any = false;
@@ -130,9 +127,17 @@ final class MarkdownReport {
                 cells.add(whole(p50) + " / " + whole(p99));
             }
             if (any) {
-                row(cells);
+                rows.add(cells);
             }
         }
+        if (rows.isEmpty()) {
+            return;
+        }
+        List<String> heads = new ArrayList<>(List.of("p50 / p99, µs"));
+        results.targets().forEach(target -> heads.add(target.label()));
+        text.append('\n');
+        head(heads);
+        rows.forEach(this::row);
     }
 
     private void notes() {

@@ -42,6 +42,19 @@ class ReportsTest {
     }
 
     @Test
+    void markdownHasNoTableOfLatenciesWhereThereAreNone() {
+        Results moves = new Results(List.of(NATIVE, UCOW), List.of(Job.COMMIT));
+        moves.add(Job.COMMIT.metrics().get(0), NATIVE, 1, Sample.of(1000));
+        moves.add(Job.COMMIT.metrics().get(0), UCOW, 1, Sample.of(500));
+        assertThat(new MarkdownReport(moves, Map.of())).hasToString("""
+                | job | unit | native | ucow | ucow / better QEMU | ucow / native | p99 / QEMU's |
+                |---|---|---|---|---|---|---|
+                | commit | MB/s | 1000 | 500 | – | 0.50 | – |
+
+                """);
+    }
+
+    @Test
     void markdownHasRatesRatiosLatenciesAndNotes() {
         assertThat(new MarkdownReport(results, SKIPPED)).hasToString("""
                 | job | unit | native | qemu | lax ¹ | ucow | ucow / better QEMU | ucow / native | p99 / QEMU's |
