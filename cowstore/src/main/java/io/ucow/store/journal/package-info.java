@@ -4,8 +4,8 @@
  *
  * <p>Every remap is one record in the {@link io.ucow.store.journal.Journal}, a ring; a flush adds a barrier; a
  * checkpoint writes the changed part of the {@link io.ucow.store.journal.MapTree} to new places and flips the
- * superblock, after which the ring's head moves on. {@link io.ucow.store.journal.Recovery} is the way back, and
- * {@link io.ucow.store.journal.Repair} the one for damaged stores.
+ * superblock, after which the ring's head moves on: both are {@link io.ucow.store.journal.Durability}'s.
+ * {@link io.ucow.store.journal.Recovery} is the way back, and {@link io.ucow.store.journal.Repair} the one for damaged stores.
  *
  * <pre>
  *   commit --&gt; Journal --(half full, or close)--&gt; MapTree --&gt; superblock
