@@ -119,6 +119,8 @@ class BaseOfQcow2Test {
     @CsvSource({
         "qcow2, raw, cluster_size=64k",
         "qcow2, raw, cluster_size=512",
+        "qcow2, raw, 'extended_l2=on,cluster_size=16k'",
+        "qcow2, raw, compat=0.10",
         "qcow2, qcow2, 'cluster_size=4k,refcount_bits=1'",
         "qcow2, ucow, -",
         "ucow, qcow2, -",
@@ -210,9 +212,16 @@ class BaseOfQcow2Test {
     }
 
     @ParameterizedTest
-    @CsvSource({"raw, qcow2", "qcow2, raw", "qcow2, ucow", "raw, -"})
-    void rebase(String from, String to) throws Exception {
-        makeImage(base(from), "qcow2", "cluster_size=64k");
+    @CsvSource({
+        "raw, qcow2, cluster_size=64k",
+        "qcow2, raw, cluster_size=512",
+        "qcow2, ucow, cluster_size=64k",
+        "raw, -, cluster_size=64k",
+        "raw, qcow2, extended_l2=on",
+        "qcow2, raw, compat=0.10"
+    })
+    void rebase(String from, String to, String options) throws Exception {
+        makeImage(base(from), "qcow2", options);
         Optional<Path> other = Optional.empty();
         if (!to.equals("-")) {
             byte[] changed = Files.readAllBytes(raw);
