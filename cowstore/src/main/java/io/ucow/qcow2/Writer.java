@@ -235,12 +235,17 @@ final class Writer implements AutoCloseable {
     }
 
     /**
-     * Version 2 has no entry for "zeros whatever is behind it"; with nothing behind it, none is needed. Compressed clusters
-     * have no subclusters.
+     * Version 2 has no entry for "zeros whatever is behind it"; with nothing behind it none is needed, but for a chunk that
+     * is unaltered: whoever has that made zero is about to put something behind the image. Compressed clusters have no
+     * subclusters.
      */
     private boolean recordsZeros(long chunk, int count) throws IOException {
         if (image.header().version() < 3) {
-            return image.backingName().isEmpty();
+            boolean altered = image.backingName().isEmpty();
+            for (int i = 0; i < count && altered; i++) {
+                altered = !RemapEntry.isOrigin(map.lookup(chunk + i));
+            }
+            return altered;
         }
         return count >>> groupShift > 0
                 || !map.hasTable(chunk)

@@ -139,8 +139,8 @@ public interface ExceptionStore extends Closeable {
      * up from that one), then makes it visible to lookups; frees what they held. A failure leaves the mapping as it was;
      * the entry must then not be released: it may be on record, and where it is not the store has taken it back itself.
      *
-     * <p>A format that has no record for ZERO of a chunk gives it a slot that holds zeros instead, or leaves it ORIGIN where
-     * there is nothing behind it.
+     * <p>A format that has no record for ZERO of a chunk gives it a slot that holds zeros instead; or if it has one, and
+     * there is nothing behind the store, makes it ORIGIN.
      *
      * <p>A partial entry is for one chunk. The slot that the chunk has already may be committed again, with fewer blocks
      * missing: it is then neither freed nor, on failure, taken back.

@@ -176,6 +176,28 @@ class WritingTest {
         assertThat(Images.info(image).details()).containsEntry(Qcow2Format.EXTENDED_L2, "true");
     }
 
+    /** The layer keeps the data file, and what comes on top of it is an image as any. */
+    @Test
+    void snapshotOfAnImageWithADataFileLeavesItToTheLayer() throws Exception {
+        Qemu.require();
+        Path image = directory.resolve("vm.qcow2");
+        Path data = directory.resolve("vm.data");
+        Qemu.img("create", "-f", "qcow2", "-o", "data_file=" + data, image, 1 << 20);
+        byte[] bytes = new byte[1 << 20];
+        new Random(4).nextBytes(bytes);
+        try (CowDevice device = Images.open(image, false)) {
+            device.write(0, ByteBuffer.allocateDirect(bytes.length).put(bytes).flip());
+        }
+        Images.snapshot(image, Optional.empty());
+        byte[] frozen = Files.readAllBytes(data);
+        write(image, 5000);
+        Arrays.fill(bytes, 5000, 5000 + BLOCK, (byte) 0);
+        assertThat(Files.readAllBytes(data)).isEqualTo(frozen);
+        Path raw = directory.resolve("raw");
+        Qemu.img("convert", "-O", "raw", image, raw);
+        assertThat(Arrays.mismatch(Files.readAllBytes(raw), bytes)).isEqualTo(-1);
+    }
+
     private static long[] extendedEntry(Path image, int cluster) throws IOException {
         ByteBuffer b = ByteBuffer.wrap(Files.readAllBytes(image));
         int l2 = (int) L1Entry.offset(b.getLong((int) Header.decode(b).l1TableOffset()));
@@ -205,6 +227,31 @@ class WritingTest {
             assertThat(device.allocatedBytes()).isLessThan(1 << 20);
         }
         assertThat(Qemu.run("qemu-img", "check", image).status()).isZero();
+    }
+
+    /** What was zeros for want of a base must hide the one that it gets. */
+    @Test
+    void version2ImageWithoutABaseKeepsItsZerosOnOne() throws Exception {
+        Path image = create(65536, 1 << 20, 2);
+        byte[] bytes = new byte[1 << 20];
+        Path base = directory.resolve("base");
+        Arrays.fill(bytes, (byte) 'b');
+        Files.write(base, bytes);
+        Arrays.fill(bytes, (byte) 0);
+        Arrays.fill(bytes, 100_000, 300_000, (byte) 'x');
+        try (CowDevice device = Images.open(image, false)) {
+            device.write(0, ByteBuffer.allocateDirect(bytes.length).put(bytes).flip());
+            device.discard(0, 65536);
+            device.discard(500_000, 300_000);
+        }
+        Images.rebase(image, Optional.of(base), bytesDone -> {});
+        try (CowDevice device = Images.open(image, true)) {
+            assertThat(device.info().base()).contains(base);
+            ByteBuffer found = ByteBuffer.allocateDirect(bytes.length);
+            device.read(0, found);
+            assertThat(found.flip().mismatch(ByteBuffer.wrap(bytes))).isEqualTo(-1);
+        }
+        assertThat(Images.check(image).corruptions()).isEmpty();
     }
 
     /** Where a data file is read without the image it must not look longer than the disk, or hold what was discarded. */
