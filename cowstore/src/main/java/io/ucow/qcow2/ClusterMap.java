@@ -15,7 +15,8 @@ import java.util.concurrent.locks.ReentrantLock;
 /**
  * Where each chunk is: the L1 table, and L2 tables decoded to {@link RemapEntry} longs, off-heap, loaded on first use.
  * What is loaded is bounded; past the bound the tables loaded longest ago are forgotten. Nothing here is ever newer than
- * the file: whoever changes an L2 entry writes it there first.
+ * the file: whoever changes an L2 entry writes it there first, or to the {@link PendingLog}, which is looked through when
+ * a table is loaded.
  *
  * <p>Tables are loaded and forgotten by <em>leaf</em>: one table, or as many small ones as make a page of entries.
  *
@@ -34,6 +35,12 @@ final class ClusterMap implements AutoCloseable {
 
     private static final int MAX_READ_SHIFT = 16;
 
+    /** Of an element of {@link #counts}: set, then 31 bits each of chunks that are held, and that read as zeros. */
+    private static final long COUNTED = 1L << 62;
+
+    private static final int ALTERED_SHIFT = 31;
+    private static final long COUNT_MASK = (1L << ALTERED_SHIFT) - 1;
+
     private final PositionalFile file;
     private final Qcow2Image image;
     private final int clusterBits;
@@ -46,6 +53,9 @@ final class ClusterMap implements AutoCloseable {
 
     private final SparseLongs l1;
     private final SparseLongs entries;
+    /** By leaf, if it has been counted since something changed it while it was not loaded: {@link #COUNTED}, and how many. */
+    private final SparseLongs counts;
+
     private final BufferPool buffers;
     /** By leaf. Guard loading, forgetting and changing it. */
     private final ReentrantLock[] locks = new ReentrantLock[LOCKS];
@@ -55,6 +65,8 @@ final class ClusterMap implements AutoCloseable {
     private final ArrayDeque<Long> loaded = new ArrayDeque<>();
 
     private final int maxLeaves;
+    /** What is not in the tables yet; null for nothing. */
+    private volatile PendingLog pending;
 
     /**
      * @param l1Offset of the table to follow: the active one, or a snapshot's
@@ -77,12 +89,20 @@ final class ClusterMap implements AutoCloseable {
             locks[i] = new ReentrantLock();
         }
         this.l1 = new SparseLongs(image.l1Entries());
+        SparseLongs mapped = null;
+        SparseLongs counted = null;
+        boolean done = false;
         try {
-            this.entries = new SparseLongs(leaves() << leafShift);
+            mapped = new SparseLongs(leaves() << leafShift);
+            counted = new SparseLongs(leaves());
+            this.entries = mapped;
+            this.counts = counted;
             readL1(l1Offset);
-        } catch (IOException | RuntimeException e) {
-            l1.close();
-            throw e;
+            done = true;
+        } finally {
+            if (!done) {
+                closeAll(l1, mapped, counted);
+            }
         }
     }
 
@@ -105,6 +125,48 @@ final class ClusterMap implements AutoCloseable {
                     offset,
                     "the L1 table names " + tables + " L2 tables, more than the file has clusters");
         }
+    }
+
+    /** Has entries of {@code log} go before those that the tables have. Before any of them counts. */
+    void overlay(PendingLog log) {
+        pending = log;
+    }
+
+    /**
+     * Takes entries over that a killed process left.
+     *
+     * @param slots that there are in the file
+     * @throws CorruptStoreException if one of them cannot be
+     */
+    void adopt(PendingLog log, long slots) throws CorruptStoreException {
+        for (long number = log.head(); number < log.next(); number++) {
+            long chunk = log.chunk(number);
+            int count = log.count(number);
+            long entry = log.entry(number);
+            if (chunk == -1) {
+                continue; // its number was left unused
+            }
+            if (chunk < 0
+                    || count <= 0
+                    || chunk > image.geometry().chunkCount() - count
+                    || count > chunksToTableEnd(chunk)
+                    || !isOwnTable(chunk)
+                    || !(RemapEntry.isZero(entry)
+                            || (RemapEntry.isWhole(entry) && RemapEntry.slotOf(entry) <= slots - count))) {
+                throw Qcow2Image.corrupt(
+                        image.image(),
+                        log.place().offset(),
+                        "record " + number + " of the log of pending entries is impossible: " + count + " chunks from "
+                                + chunk + " on, entry 0x" + Long.toHexString(entry));
+            }
+        }
+        overlay(log);
+    }
+
+    /** True if there is an L2 table for {@code chunk} that no snapshot shares: it may be changed in place. */
+    boolean isOwnTable(long chunk) {
+        long entry = l1Entry(chunk);
+        return L1Entry.offset(entry) != 0 && L1Entry.isCopied(entry);
     }
 
     /** The entry of {@code chunk}. @throws CorruptStoreException if its L2 table, or its entry there, is impossible */
@@ -191,9 +253,43 @@ final class ClusterMap implements AutoCloseable {
     /** Makes visible what was written to an L2 table: the entry of guest cluster {@code cluster}. The caller holds the lock. */
     void publish(long cluster, long entry, long bitmap) {
         long chunk = cluster << subclusterShift;
+        counts.set(chunk >>> leafShift, 0);
         if (entries.get(chunk >>> tableShift << tableShift) != 0) {
             decode(chunk, entry, bitmap);
         } // else it is not loaded: whoever asks next reads it
+    }
+
+    /**
+     * Makes visible what was written to an L2 table, or is pending: {@code count} chunks of it from {@code chunk} are at
+     * {@code entry}, and on from there if that is a slot. The caller holds the lock.
+     */
+    void publish(long chunk, int count, long entry) {
+        if (entries.get(chunk >>> tableShift << tableShift) == 0) {
+            counts.set(chunk >>> leafShift, 0);
+            return; // not loaded: whoever asks next reads it
+        }
+        long counted = counts.get(chunk >>> leafShift);
+        if (counted != 0) {
+            for (int i = 0; i < count; i++) {
+                counted += weight(entry) - weight(entries.get(chunk + i));
+            }
+            counts.set(chunk >>> leafShift, counted);
+        }
+        set(chunk, count, entry);
+    }
+
+    /** What a chunk adds to the counts of its leaf. */
+    private static long weight(long entry) {
+        if (RemapEntry.isZero(entry)) {
+            return 1;
+        }
+        return RemapEntry.isSlot(entry) || RemapEntry.isPacked(entry) ? 1L << ALTERED_SHIFT : 0;
+    }
+
+    private void set(long chunk, int count, long entry) {
+        for (int i = 0; i < count; i++) {
+            entries.set(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+        }
     }
 
     private void load(long leaf) throws IOException {
@@ -206,6 +302,7 @@ final class ClusterMap implements AutoCloseable {
             for (long table = first; table < last; table++) {
                 if (entries.get(table << tableShift) == 0 && L1Entry.offset(l1.get(table)) != 0) {
                     loadTable(table);
+                    loadPending(table);
                     added = true;
                 }
             }
@@ -263,6 +360,20 @@ final class ClusterMap implements AutoCloseable {
             }
         } finally {
             buffers.give(part.order(ByteOrder.LITTLE_ENDIAN));
+        }
+    }
+
+    private void loadPending(long table) {
+        PendingLog log = pending;
+        if (log == null) {
+            return;
+        }
+        // A table has those that count in their order: whoever adds one holds the same lock.
+        for (long number = log.head(); number < log.next(); number++) {
+            long chunk = log.chunk(number);
+            if (chunk >= 0 && chunk >>> tableShift == table) {
+                set(chunk, log.count(number), log.entry(number));
+            }
         }
     }
 
@@ -391,25 +502,71 @@ final class ClusterMap implements AutoCloseable {
     /** How many chunks are held, and how many read as zeros without being so. */
     record Counts(long altered, long zero) {}
 
-    /** Counts them, by a look at every table there is. */
+    /** Counts them: those tables that have not been counted before, by a look at each. */
     Counts count() throws IOException {
         long chunks = image.geometry().chunkCount();
         long altered = 0;
         long zero = 0;
-        for (long chunk = nextPresent(0); chunk < chunks; chunk = nextPresent(chunk + 1)) {
-            long entry = lookup(chunk);
-            if (RemapEntry.isZero(entry)) {
-                zero++;
-            } else if (!RemapEntry.isOrigin(entry)) {
-                altered++;
-            }
+        for (long chunk = nextPresent(0); chunk < chunks; ) {
+            long counted = countLeaf(chunk >>> leafShift);
+            altered += counted >>> ALTERED_SHIFT & COUNT_MASK;
+            zero += counted & COUNT_MASK;
+            long next = ((chunk >>> leafShift) + 1) << leafShift;
+            chunk = next < chunks ? nextPresent(next) : chunks;
         }
         return new Counts(altered, zero);
     }
 
+    private long countLeaf(long leaf) throws IOException {
+        while (true) {
+            long counted = counts.get(leaf);
+            if (counted != 0) {
+                return counted;
+            }
+            load(leaf);
+            ReentrantLock lock = lockOfLeaf(leaf);
+            lock.lock();
+            try {
+                // Else it was forgotten again.
+                if (isLoaded(leaf)) {
+                    counted = COUNTED;
+                    long end =
+                            Math.min((leaf + 1) << leafShift, image.geometry().chunkCount());
+                    for (long chunk = leaf << leafShift; chunk < end; chunk++) {
+                        if (entries.get(chunk) == INVALID) {
+                            throw invalid(chunk);
+                        }
+                        counted += weight(entries.get(chunk));
+                    }
+                    counts.set(leaf, counted);
+                    return counted;
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    private boolean isLoaded(long leaf) {
+        long first = leaf << (leafShift - tableShift);
+        long last = Math.min(l1.length(), (leaf + 1) << (leafShift - tableShift));
+        for (long table = first; table < last; table++) {
+            if (entries.get(table << tableShift) == 0 && L1Entry.offset(l1.get(table)) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     @Override
     public void close() throws NativeException {
-        try (l1;
-                entries) {}
+        closeAll(l1, entries, counts);
+    }
+
+    /** Closes those that there are. */
+    private static void closeAll(SparseLongs first, SparseLongs second, SparseLongs third) throws NativeException {
+        try (first;
+                second;
+                third) {}
     }
 }

@@ -51,6 +51,8 @@ record Header(
     static final long LAZY_REFCOUNTS = 1;
     static final long BITMAPS = 1;
     static final long RAW_EXTERNAL_DATA = 1 << 1;
+    /** This program's own: {@link LogExtension}. QEMU's bits count up from 0. */
+    static final long PENDING_LOG = 1L << 63;
 
     static final int ZLIB = 0;
     static final int ZSTD = 1;
@@ -67,6 +69,7 @@ record Header(
     static final int SNAPSHOTS_OFFSET_AT = 64;
     static final int INCOMPATIBLE_AT = 72;
     static final int AUTOCLEAR_AT = 88;
+    static final int LENGTH_AT = 100;
 
     /** True when {@code head}, of any byte order, starts with the magic number. */
     static boolean hasMagic(ByteBuffer head) {
@@ -81,7 +84,7 @@ record Header(
     static Header decode(ByteBuffer block) {
         int version = block.getInt(VERSION_AT);
         boolean v3 = version >= 3;
-        int length = v3 ? block.getInt(100) : V2_LENGTH;
+        int length = v3 ? block.getInt(LENGTH_AT) : V2_LENGTH;
         return new Header(
                 version,
                 block.getLong(8),

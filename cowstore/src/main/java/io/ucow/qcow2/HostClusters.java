@@ -12,7 +12,6 @@ import io.ucow.sys.SparseLongs;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
@@ -20,12 +19,14 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Which clusters of a file are free, and the reference counts that say so. Clusters are taken in batches ahead of use:
- * their counts are raised to 1 and made durable, then they are handed out. So a kill or power loss at any moment
- * leaves clusters that are counted and not used, never the reverse. What is left of a batch is given back at close.
+ * their counts are raised to 1, then they are handed out. Whoever has one syncs the file before anything refers to it. So a
+ * kill or power loss at any moment leaves clusters that are counted and not used, never the reverse. What is left of a
+ * batch is given back at close.
  *
  * <p>Clusters go by number: file offset divided by cluster size.
  *
- * <p>Threading: any number of threads. One lock, held for a few instructions, and for a sync once per batch.
+ * <p>Threading: any number of threads. One lock, held for a few instructions, and for some I/O once per batch; taking a
+ * cluster allocates nothing in steady state.
  */
 final class HostClusters implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(HostClusters.class);
@@ -37,8 +38,6 @@ final class HostClusters implements AutoCloseable {
     private static final int BATCH_BYTES = 8 << 20;
     private static final long SECTOR_MASK = ~511L;
     private static final int MAX_TABLE_BYTES = 8 << 20;
-
-    private record Run(long first, long count) {}
 
     private final PositionalFile file;
     private final Qcow2Image image;
@@ -59,12 +58,21 @@ final class HostClusters implements AutoCloseable {
     private final ByteBuffer block;
     /** Number of the block in {@link #block}; -1 for none. */
     private long loaded = -1;
+    /** Entries of {@link #block} that are to be written: from the first to before the second. */
+    private int dirtyFrom = Integer.MAX_VALUE;
+
+    private int dirtyTo;
     /** No cluster below this one is free. */
     private long hint;
 
-    /** Clusters that are counted and used by nobody: those given back first, then the batch in ascending order. */
-    private final ArrayDeque<Run> reserved = new ArrayDeque<>();
+    /**
+     * Runs of clusters that are counted and used by nobody, to be taken from the end: those given back last come first, then
+     * the batch in ascending order.
+     */
+    private long[] reservedFirst = new long[64];
 
+    private long[] reservedCount = new long[64];
+    private int reserved;
     private long reservedClusters;
 
     /** @throws CorruptStoreException if the refcount table is impossible */
@@ -132,6 +140,10 @@ final class HostClusters implements AutoCloseable {
         }
     }
 
+    private boolean isMetadata(long cluster) {
+        return (metadata.get(cluster >>> 6) & (1L << cluster)) != 0;
+    }
+
     /** Notes that a cluster holds metadata. @return false if that was known */
     boolean noteMetadata(long cluster) {
         return (metadata.getAndBitwiseOr(cluster >>> 6, 1L << cluster) & (1L << cluster)) == 0;
@@ -145,14 +157,14 @@ final class HostClusters implements AutoCloseable {
     void requireData(long offset, long bytes) throws IOException {
         long last = (offset + bytes - 1) >>> clusterBits;
         for (long cluster = offset >>> clusterBits; cluster <= last; cluster++) {
-            if (cluster >= MAX_CLUSTERS || (metadata.get(cluster >>> 6) & (1L << cluster)) != 0) {
+            if (cluster >= MAX_CLUSTERS || isMetadata(cluster)) {
                 throw corrupt(cluster, "a guest's cluster is where metadata is");
             }
         }
     }
 
     /**
-     * Takes adjacent free clusters, durably counted.
+     * Takes adjacent free clusters, counted, but not durably.
      *
      * @param wanted {@code >= 1}
      * @return a {@link SlotRun} of 1..wanted clusters
@@ -161,16 +173,19 @@ final class HostClusters implements AutoCloseable {
     long allocate(int wanted) throws IOException {
         lock.lock();
         try {
-            if (reserved.isEmpty()) {
+            if (reserved == 0) {
                 refill();
             }
-            Run run = reserved.removeFirst();
-            int n = (int) Math.min(wanted, run.count());
-            if (n < run.count()) {
-                reserved.addFirst(new Run(run.first() + n, run.count() - n));
+            int last = reserved - 1;
+            long first = reservedFirst[last];
+            int n = (int) Math.min(wanted, reservedCount[last]);
+            reservedFirst[last] += n;
+            reservedCount[last] -= n;
+            if (reservedCount[last] == 0) {
+                reserved--;
             }
             reservedClusters -= n;
-            return SlotRun.of(run.first(), n);
+            return SlotRun.of(first, n);
         } finally {
             lock.unlock();
         }
@@ -185,50 +200,89 @@ final class HostClusters implements AutoCloseable {
         }
         lock.lock();
         try {
-            reserved.addFirst(new Run(first, count));
-            reservedClusters += count;
+            reserve(first, count);
         } finally {
             lock.unlock();
         }
     }
 
-    private void refill() throws IOException {
-        ArrayDeque<Run> found = new ArrayDeque<>();
-        long got = 0;
-        long cluster = hint;
-        while (got < batch) {
-            load(cluster >>> blockShift);
-            long end = ((cluster >>> blockShift) + 1) << blockShift;
-            int from = -1;
-            int to = 0;
-            for (; cluster < end && got < batch; cluster++) {
-                int index = index(cluster);
-                if (Refcounts.get(block, order, index) == 0) {
-                    requireNoMetadata(cluster);
-                    Refcounts.put(block, order, index, 1);
-                    from = from < 0 ? index : from;
-                    to = index + 1;
-                    append(found, cluster);
-                    got++;
-                }
-            }
-            if (from >= 0) {
-                writeBlock(from, to);
-            }
+    private void reserve(long first, long count) {
+        if (reserved == reservedFirst.length) {
+            reservedFirst = Arrays.copyOf(reservedFirst, 2 * reserved);
+            reservedCount = Arrays.copyOf(reservedCount, 2 * reserved);
         }
-        file.sync();
-        hint = cluster;
-        reserved.addAll(found);
-        reservedClusters += got;
+        reservedFirst[reserved] = first;
+        reservedCount[reserved++] = count;
+        reservedClusters += count;
     }
 
-    private static void append(ArrayDeque<Run> runs, long cluster) {
-        Run last = runs.peekLast();
-        if (last != null && last.first() + last.count() == cluster) {
-            runs.removeLast();
-            runs.addLast(new Run(last.first(), last.count() + 1));
+    private void refill() throws IOException {
+        boolean done = false;
+        try {
+            takeBatch();
+            done = true;
+        } finally {
+            if (!done) {
+                // They may be counted: then nobody gets them.
+                reserved = 0;
+                reservedClusters = 0;
+            }
+        }
+        for (int i = 0, k = reserved - 1; i < k; i++, k--) {
+            long first = reservedFirst[i];
+            long count = reservedCount[i];
+            reservedFirst[i] = reservedFirst[k];
+            reservedCount[i] = reservedCount[k];
+            reservedFirst[k] = first;
+            reservedCount[k] = count;
+        }
+    }
+
+    /** Raises the counts of free clusters, and reserves them in ascending order. */
+    private void takeBatch() throws IOException {
+        long cluster = hint;
+        while (reservedClusters < batch) {
+            load(cluster >>> blockShift);
+            long end = ((cluster >>> blockShift) + 1) << blockShift;
+            for (; cluster < end && reservedClusters < batch; cluster++) {
+                if (Refcounts.get(block, order, index(cluster)) == 0) {
+                    requireNoMetadata(cluster);
+                    put(cluster, 1);
+                    append(cluster);
+                }
+            }
+        }
+        writeDirty();
+        hint = cluster;
+    }
+
+    private void append(long cluster) {
+        int last = reserved - 1;
+        if (last >= 0 && reservedFirst[last] + reservedCount[last] == cluster) {
+            reservedCount[last]++;
+            reservedClusters++;
         } else {
-            runs.addLast(new Run(cluster, 1));
+            reserve(cluster, 1);
+        }
+    }
+
+    /** True if each of these clusters has one reference, and none is known to hold metadata. */
+    boolean isCountedOnce(long first, long count) throws IOException {
+        lock.lock();
+        try {
+            for (long cluster = first; cluster < first + count; cluster++) {
+                int number = (int) (cluster >>> blockShift);
+                if (isMetadata(cluster) || number >= table.length || table[number] == 0) {
+                    return false;
+                }
+                load(number);
+                if (Refcounts.get(block, order, index(cluster)) != 1) {
+                    return false;
+                }
+            }
+            return true;
+        } finally {
+            lock.unlock();
         }
     }
 
@@ -241,8 +295,8 @@ final class HostClusters implements AutoCloseable {
         if (cluster >= MAX_CLUSTERS) {
             throw new StoreFullException(image.image() + ": has 2^36 clusters, and can have no more");
         }
-        if ((metadata.get(cluster >>> 6) & (1L << cluster)) != 0) {
-            loaded = -1;
+        if (isMetadata(cluster)) {
+            forgetBlock();
             throw corrupt(cluster, "this cluster of metadata counts as free");
         }
     }
@@ -271,7 +325,8 @@ final class HostClusters implements AutoCloseable {
         if (number == loaded) {
             return;
         }
-        loaded = -1;
+        writeDirty();
+        forgetBlock();
         if (number >= table.length) {
             growTable(number);
         }
@@ -285,14 +340,36 @@ final class HostClusters implements AutoCloseable {
         loaded = number;
     }
 
-    private void writeBlock(int from, int to) throws IOException {
-        int first = from << order >>> 3;
-        int end = ((to << order) + 7) >>> 3;
+    private void forgetBlock() {
+        loaded = -1;
+        dirtyFrom = Integer.MAX_VALUE;
+        dirtyTo = 0;
+    }
+
+    /** Has the loaded block say {@code count}, in memory until {@link #writeDirty}. */
+    private void put(long cluster, long count) {
+        int index = index(cluster);
+        Refcounts.put(block, order, index, count);
+        dirtyFrom = Math.min(dirtyFrom, index);
+        dirtyTo = Math.max(dirtyTo, index + 1);
+    }
+
+    private void writeDirty() throws IOException {
+        if (dirtyFrom >= dirtyTo) {
+            return;
+        }
+        int first = dirtyFrom << order >>> 3;
+        int end = ((dirtyTo << order) + 7) >>> 3;
+        boolean written = false;
         try {
             file.write(block.duplicate().limit(end).position(first), table[(int) loaded] + first);
-        } catch (IOException e) {
-            loaded = -1;
-            throw e;
+            dirtyFrom = Integer.MAX_VALUE;
+            dirtyTo = 0;
+            written = true;
+        } finally {
+            if (!written) {
+                forgetBlock();
+            }
         }
     }
 
@@ -362,8 +439,9 @@ final class HostClusters implements AutoCloseable {
         LOG.debug("refcount table has grown image={} clusters={}", image.image(), clusters);
         for (long i = 0; i < oldClusters; i++) {
             forgetMetadata((oldOffset >>> clusterBits) + i);
-            release((oldOffset >>> clusterBits) + i);
         }
+        release(oldOffset >>> clusterBits, oldClusters);
+        forgetBlock();
     }
 
     private void forgetMetadata(long cluster) {
@@ -382,41 +460,67 @@ final class HostClusters implements AutoCloseable {
     }
 
     /**
-     * Drops one reference to a cluster that nothing durable makes any more, and that no reader is at; the last one frees
-     * it, and its storage goes back to the file system.
+     * Drops one reference to each of these clusters, which nothing durable makes any more, and that no reader is at; the last
+     * one frees a cluster, and its storage goes back to the file system.
      *
-     * @return true if it is free now
+     * @param clusters ascending, some more than once; changed
+     * @return how many are free now
      */
-    boolean drop(long cluster) throws IOException {
+    int drop(long[] clusters) throws IOException {
+        int last = dropReferences(clusters);
+        // Counted still, so nobody gets them before the holes are there.
+        for (int i = 0; i < last; i += runLength(clusters, i, last)) {
+            punch(clusters[i], runLength(clusters, i, last));
+        }
         lock.lock();
         try {
-            load(cluster >>> blockShift);
-            long count = Refcounts.get(block, order, index(cluster));
-            if (count == 0) {
-                throw corrupt(cluster, "this cluster was in use, and counts as free");
-            }
-            if (count != 1) {
-                put(cluster, count - 1);
-                return false;
+            for (int i = 0; i < last; ) {
+                int n = runLength(clusters, i, last);
+                int kept = (int) Math.max(0, Math.min(n, batch - reservedClusters));
+                if (kept > 0) {
+                    reserve(clusters[i], kept);
+                }
+                release(clusters[i] + kept, n - kept);
+                i += n;
             }
         } finally {
             lock.unlock();
         }
-        forgetMetadata(cluster);
-        // Counted still, so nobody gets it before the hole is there.
-        punch(cluster, 1);
+        return last;
+    }
+
+    private static int runLength(long[] clusters, int from, int to) {
+        int n = 1;
+        while (from + n < to && clusters[from + n] == clusters[from] + n) {
+            n++;
+        }
+        return n;
+    }
+
+    /** @return of how many clusters this would be the last one: those come first now */
+    private int dropReferences(long[] clusters) throws IOException {
+        int last = 0;
         lock.lock();
         try {
-            if (reservedClusters < batch) {
-                reserved.addFirst(new Run(cluster, 1));
-                reservedClusters++;
-            } else {
-                release(cluster);
+            for (long cluster : clusters) {
+                load(cluster >>> blockShift);
+                long count = Refcounts.get(block, order, index(cluster));
+                if (count == 0 || (last > 0 && clusters[last - 1] == cluster)) {
+                    forgetBlock();
+                    throw corrupt(cluster, "this cluster was in use, and counts as free");
+                }
+                if (count == 1) {
+                    forgetMetadata(cluster);
+                    clusters[last++] = cluster;
+                } else {
+                    put(cluster, count - 1);
+                }
             }
-            return true;
+            writeDirty();
         } finally {
             lock.unlock();
         }
+        return last;
     }
 
     /** Gives the storage of clusters back that nobody uses; what they hold is zeros, or anything, afterwards. */
@@ -424,28 +528,23 @@ final class HostClusters implements AutoCloseable {
         file.tryPunchHole(first << clusterBits, count << clusterBits);
     }
 
-    private void release(long cluster) throws IOException {
-        load(cluster >>> blockShift);
-        put(cluster, 0);
-        hint = Math.min(hint, cluster);
-    }
-
-    private void put(long cluster, long count) throws IOException {
-        int index = index(cluster);
-        Refcounts.put(block, order, index, count);
-        writeBlock(index, index + 1);
+    private void release(long first, long count) throws IOException {
+        for (long cluster = first; cluster < first + count; cluster++) {
+            load(cluster >>> blockShift);
+            put(cluster, 0);
+        }
+        writeDirty();
+        hint = Math.min(hint, first);
     }
 
     /** Lets go of the batch: what is left of it is free again. */
     void releaseReserved() throws IOException {
         lock.lock();
         try {
-            while (!reserved.isEmpty()) {
-                Run run = reserved.removeFirst();
-                reservedClusters -= run.count();
-                for (long i = 0; i < run.count(); i++) {
-                    release(run.first() + i);
-                }
+            while (reserved > 0) {
+                reserved--;
+                reservedClusters -= reservedCount[reserved];
+                release(reservedFirst[reserved], reservedCount[reserved]);
             }
         } finally {
             lock.unlock();

@@ -2,11 +2,13 @@ package io.ucow.qcow2;
 
 import io.ucow.store.CheckReport;
 import io.ucow.store.CorruptStoreException;
+import io.ucow.store.remap.RemapEntry;
 import io.ucow.sys.PositionalFile;
 import io.ucow.sys.SparseLongs;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 
 /**
  * Counts what refers to each cluster of a file and compares that with the reference counts: fewer recorded than there are
@@ -23,11 +25,19 @@ final class Qcow2Check {
     private final Header header;
     private final int clusterBits;
     private final MetadataWalk walk;
+    private final UUID bootId;
     private final List<String> problems = new ArrayList<>();
     private long checkedClusters;
 
+    /** Of an image that no killed process has left anything in. */
     Qcow2Check(PositionalFile file, Qcow2Image image) throws IOException {
+        this(file, image, null);
+    }
+
+    /** @param bootId in which what a killed process left counts; null for none */
+    Qcow2Check(PositionalFile file, Qcow2Image image, UUID bootId) throws IOException {
         this.file = file;
+        this.bootId = bootId;
         this.image = image;
         this.header = image.header();
         this.clusterBits = header.clusterBits();
@@ -59,6 +69,7 @@ final class Qcow2Check {
     boolean countReferences(SparseLongs references, RecordedCounts recorded) throws IOException {
         referToRefcounts(references, recorded);
         walk.run(new References(references));
+        referToPending(references);
         return problems.isEmpty();
     }
 
@@ -145,6 +156,28 @@ final class Qcow2Check {
         @Override
         public void damagedBitmaps(String what) throws IOException {
             problem(what);
+        }
+    }
+
+    /** What a killed process left, to be taken over by the next that opens the image for writing in this boot, is no leak. */
+    private void referToPending(SparseLongs references) throws IOException {
+        LogExtension place = LogExtension.read(file, image);
+        if (place != null) {
+            refer(references, place.offset() >>> clusterBits, (place.offset() + place.bytes() - 1) >>> clusterBits);
+        }
+        try (PendingLog log = PendingLog.left(file, image, bootId)) {
+            for (long number = log == null ? 0 : log.head(); log != null && number < log.next(); number++) {
+                if (log.chunk(number) < 0 || !RemapEntry.isSlot(log.entry(number))) {
+                    continue;
+                }
+                long first = RemapEntry.slotOf(log.entry(number)) >>> image.subclusterShift();
+                // A table may have it by now, too.
+                for (long cluster = first; cluster < Math.min(first + log.count(number), walk.clusters()); cluster++) {
+                    if (references.get(cluster) == 0) {
+                        references.set(cluster, 1);
+                    }
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@ import io.ucow.store.CorruptStoreException;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
+import io.ucow.store.GracePeriod;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.MetadataCopy;
 import io.ucow.store.OriginReference;
@@ -22,6 +23,8 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.UUID;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * QEMU's format, versions 2 and 3. What is read and not written {@link Writer#requireWritable} names.
@@ -29,12 +32,23 @@ import java.util.UUID;
  * <p>Threading: stateless.
  */
 public final class Qcow2Format implements ExceptionStoreProvider {
+    private static final Logger LOG = LoggerFactory.getLogger(Qcow2Format.class);
+
     static final String NAME = "qcow2";
     /** Among an image's details. */
     static final String EXTENDED_L2 = "extended L2";
 
+    private final int maxLogBytes;
+
     /** Called by {@link java.util.ServiceLoader}. */
-    public Qcow2Format() {}
+    public Qcow2Format() {
+        this(LogExtension.MAX_BYTES);
+    }
+
+    /** @param maxLogBytes what an image's log of pending entries may have, at least a cluster's */
+    Qcow2Format(int maxLogBytes) {
+        this.maxLogBytes = maxLogBytes;
+    }
 
     @Override
     public String name() {
@@ -86,6 +100,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     @Override
     public void setOrigin(PositionalFile file, Path image, OriginReference origin, boolean emptied, UUID bootId)
             throws IOException {
+        settleLog(file, image, bootId);
         Qcow2Image found = Qcow2Image.read(file, image);
         if (emptied) {
             new LeakedClusters(file, found).empty();
@@ -109,7 +124,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
                 data = openData(
                         found, context.readOnly(), file instanceof DirectFile ? CacheMode.NONE : CacheMode.WRITEBACK);
             }
-            ExceptionStore store = new Qcow2Store(file, data, found, context);
+            ExceptionStore store = new Qcow2Store(file, data, found, context, maxLogBytes);
             done = true;
             return store;
         } finally {
@@ -151,7 +166,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     @Override
     public CheckReport check(PositionalFile file, Path image, UUID bootId) throws IOException {
         try {
-            return new Qcow2Check(file, Qcow2Image.read(file, image)).run();
+            return new Qcow2Check(file, Qcow2Image.read(file, image), bootId).run();
         } catch (CorruptStoreException e) {
             return new CheckReport(List.of(e.getMessage()), 0, 0);
         }
@@ -159,11 +174,43 @@ public final class Qcow2Format implements ExceptionStoreProvider {
 
     @Override
     public RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
+        settleLog(file, image, bootId);
         CheckReport found = check(file, image, bootId);
         try {
             return new Qcow2Repair(file, Qcow2Image.readToRepair(file, image), copy).run(found);
         } catch (CorruptStoreException e) {
             return RepairReport.refused(found, e.getMessage());
+        }
+    }
+
+    /** Writes to the tables what a killed process of this boot left, so that there is no log; else takes a void one away. */
+    private void settleLog(PositionalFile file, Path image, UUID bootId) throws IOException {
+        Qcow2Image found = Qcow2Image.readToRepair(file, image);
+        if ((found.header().autoclearFeatures() & Header.PENDING_LOG) == 0) {
+            return;
+        }
+        PendingLog log = null;
+        try (ClusterMap map = new ClusterMap(file, found, found.header().l1TableOffset(), false);
+                Decompressors decompressors = new Decompressors(file, found.header())) {
+            Writer.requireWritable(found);
+            log = PendingLog.left(file, found, bootId);
+            if (log != null) {
+                map.adopt(
+                        log,
+                        (file.size() + found.header().clusterSize() - 1)
+                                >>> found.header().clusterBits());
+            }
+            StoreContext context = new StoreContext(false, bootId, new GracePeriod(), false);
+            Writer writer = new Writer(file, file, found, map, decompressors, log, context, maxLogBytes);
+            log = null; // the writer's
+            writer.close();
+        } catch (CorruptStoreException | UnsupportedFormatException e) {
+            LOG.warn("what was not flushed before a kill is given up image={}", image, e);
+            if (log != null) {
+                log.close();
+            }
+            LogExtension.withdraw(file, found);
+            file.sync();
         }
     }
 }

@@ -43,6 +43,8 @@ final class Qcow2Store implements ExceptionStore {
     private final int subclusterShift;
     private final ClusterMap map;
     private final Decompressors decompressors;
+    /** What a killed process left that the tables do not have; null for nothing. Closed by the writer, if there is one. */
+    private final PendingLog left;
     /** Null when it is opened to be read. */
     private final Writer writer;
 
@@ -53,8 +55,10 @@ final class Qcow2Store implements ExceptionStore {
      * Takes the files over, if it does not throw.
      *
      * @param data {@code file}, or the external data file
+     * @param maxLogBytes as in {@link Writer}
      */
-    Qcow2Store(PositionalFile file, PositionalFile data, Qcow2Image image, StoreContext context) throws IOException {
+    Qcow2Store(PositionalFile file, PositionalFile data, Qcow2Image image, StoreContext context, int maxLogBytes)
+            throws IOException {
         this.file = file;
         this.data = data;
         this.image = image;
@@ -63,11 +67,26 @@ final class Qcow2Store implements ExceptionStore {
         this.subclusterShift = image.subclusterShift();
         this.map = new ClusterMap(file, image, image.header().l1TableOffset(), context.readOnly());
         this.decompressors = new Decompressors(file, image.header());
+        PendingLog log = null;
+        boolean done = false;
         try {
-            this.writer = context.readOnly() ? null : new Writer(file, data, image, map, decompressors, context);
-        } catch (IOException | RuntimeException e) {
-            map.close();
-            throw e;
+            log = PendingLog.left(file, image, context.bootId());
+            if (log != null) {
+                map.adopt(log, (data.size() + geometry.chunkSize() - 1) >>> chunkShift);
+            }
+            this.left = log;
+            this.writer = context.readOnly()
+                    ? null
+                    : new Writer(file, data, image, map, decompressors, log, context, maxLogBytes);
+            done = true;
+        } finally {
+            if (!done) {
+                try (map) {
+                    if (log != null) {
+                        log.close();
+                    }
+                }
+            }
         }
     }
 
@@ -202,9 +221,17 @@ final class Qcow2Store implements ExceptionStore {
 
     @Override
     public ImageInfo info() throws IOException {
+        return info(map.count());
+    }
+
+    @Override
+    public ImageInfo outline() throws IOException {
+        return info(new ClusterMap.Counts(0, 0));
+    }
+
+    private ImageInfo info(ClusterMap.Counts counts) throws IOException {
         Header header = image.header();
         OriginReference origin = image.origin();
-        ClusterMap.Counts counts = map.count();
         return new ImageInfo(
                 image.image(),
                 Qcow2Format.NAME,
@@ -218,7 +245,7 @@ final class Qcow2Store implements ExceptionStore {
                 counts.zero(),
                 allocatedBytes(),
                 0,
-                writer == null && !header.isDirty() && !header.isCorrupt(),
+                writer == null && left == null && !header.isDirty() && !header.isCorrupt(),
                 details());
     }
 
@@ -293,6 +320,8 @@ final class Qcow2Store implements ExceptionStore {
                     decompressors) {
                 if (writer != null) {
                     writer.close();
+                } else if (left != null) {
+                    left.close();
                 }
             }
         }

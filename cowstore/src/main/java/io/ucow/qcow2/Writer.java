@@ -8,26 +8,32 @@ import io.ucow.store.Zeros;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.BufferPool;
+import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.security.SecureRandom;
 import java.util.Arrays;
+import java.util.UUID;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.LongStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Changes an image: allocates clusters, writes L2 entries, and frees what they named before.
+ * Changes an image: allocates clusters, records where chunks are, and frees what they were in before.
  *
- * <p>Order: a cluster's reference count is durable before anything refers to the cluster ({@link HostClusters}); an L2
- * table is durable before its L1 entry is written; data are durable before the L2 entry that names their cluster is
- * written, so that power loss never leaves the entry without them; that is before the write is acknowledged, so that a
- * killed process loses nothing; a cluster is let go of only after a sync that covers the entry which replaced it, and a
- * grace period.
+ * <p>A commit is a record in the {@link PendingLog}, there before the write is acknowledged, so that a killed process loses
+ * nothing. L2 tables are written by a flush, in this order: data, and the counts of their clusters ({@link
+ * HostClusters}), are made durable; then the L2 entries are written, so that power loss never leaves one without its data,
+ * and made durable; then the log drops the records, and clusters are let go of that the entries named before, after a
+ * grace period. An L2 table is durable before its L1 entry is written. Where there is no log each commit syncs, together
+ * with all that wait for that, then writes its L2 entries itself.
  *
- * <p>Threading: as {@link io.ucow.store.ExceptionStore}. Entries of one L2 table are written under the table's lock.
+ * <p>Threading: as {@link io.ucow.store.ExceptionStore}. Entries of one L2 table are written, and published, under the
+ * table's lock; what needs a flush is not done under it.
  */
 final class Writer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Writer.class);
@@ -36,6 +42,8 @@ final class Writer implements AutoCloseable {
     static final int MAX_COMMIT = 256;
     /** What discards may leave waiting for a flush; whoever would add to more sees to one first. */
     private static final long MAX_WAITING_BYTES = 64 << 20;
+
+    private static final SecureRandom SALTS = new SecureRandom();
 
     private static final int SECTOR = 512;
     private static final int PAGE = 4096;
@@ -50,6 +58,7 @@ final class Writer implements AutoCloseable {
     private final ClusterMap map;
     private final HostClusters hosts;
     private final Places places;
+    private final UUID bootId;
     private final GracePeriod readers;
     private final int clusterBits;
     private final int chunkShift;
@@ -69,29 +78,53 @@ final class Writer implements AutoCloseable {
     /** Held by who drops what is freed. */
     private final ReentrantLock dropLock = new ReentrantLock();
 
-    private final ReentrantLock freedLock = new ReentrantLock();
-    /** Clusters that one reference fewer is made to, once that is durable; some more than once. Guarded by freedLock. */
-    private long[] freed = new long[64];
+    private final FreedClusters freed = new FreedClusters();
+    private final L2Writer tables;
+    private final int maxLogBytes;
 
-    private int freedCount;
+    /** One flush of the log at a time; who comes meanwhile is answered, with all others, by the next. */
+    private final ReentrantLock flushLock = new ReentrantLock();
+
+    private final AtomicLong flushesAsked = new AtomicLong();
+    /** Guarded by flushLock. */
+    private long flushesDone;
+
+    /** Held by who begins a log. */
+    private final ReentrantLock logLock = new ReentrantLock();
+    /** Null until the first commit. */
+    private volatile PendingLog log;
+    /** True where there can be none: the header has no room, or entries are of another kind. */
+    private volatile boolean withoutLog;
+
+    /** Chunks that were made zero since the last flush, and may have clusters to be freed. */
+    private final AtomicLong zeroed = new AtomicLong();
+
     private final AtomicLong reclaimed = new AtomicLong();
     /** The failed sync after which nothing may be reported durable; null while all is well. */
     private volatile IOException failure;
 
-    /** @param data {@code file}, or the external data file */
+    /**
+     * @param data {@code file}, or the external data file
+     * @param log what a killed process of this boot left, taken over if this does not throw; null for none
+     * @param maxLogBytes what a log may have, at least a cluster's
+     */
     Writer(
             PositionalFile file,
             PositionalFile data,
             Qcow2Image image,
             ClusterMap map,
             Decompressors decompressors,
-            StoreContext context)
+            PendingLog log,
+            StoreContext context,
+            int maxLogBytes)
             throws IOException {
         this.file = file;
         this.data = data;
         this.image = image;
         this.map = map;
+        this.bootId = context.bootId();
         this.readers = context.readers();
+        this.maxLogBytes = maxLogBytes;
         this.clusterBits = image.header().clusterBits();
         this.external = image.header().hasExternalData();
         this.extended = image.header().hasExtendedL2();
@@ -100,9 +133,17 @@ final class Writer implements AutoCloseable {
         this.entryBytes = extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
         this.hosts = new HostClusters(file, image, map);
         this.places = new Places(file, image, map, hosts, decompressors);
+        this.tables = new L2Writer(file, image, map, freed);
+        this.withoutLog = image.header().version() < 3 || external || extended;
+        this.log = log;
         try {
+            if (log == null) {
+                takeOverVoidLog();
+            } else {
+                noteLog(log.place());
+            }
             clearAutoclearFeatures();
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             hosts.close();
             throw e;
         }
@@ -127,11 +168,15 @@ final class Writer implements AutoCloseable {
 
     /** Bitmaps and whatever else this program does not keep up to date is out of date from now on. */
     private void clearAutoclearFeatures() throws IOException {
-        long kept = image.header().hasRawExternalData() ? Header.RAW_EXTERNAL_DATA : 0;
-        if (image.header().autoclearFeatures() != kept) {
-            ByteBuffer features = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.BIG_ENDIAN);
-            file.write(features.putLong(0, kept), Header.AUTOCLEAR_AT);
+        long raw = image.header().hasRawExternalData() ? Header.RAW_EXTERNAL_DATA : 0;
+        long kept = log == null ? raw : raw | Header.PENDING_LOG;
+        long features = image.header().autoclearFeatures();
+        if ((features & ~kept) != 0) {
+            ByteBuffer buffer = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.BIG_ENDIAN);
+            file.write(buffer.putLong(0, features & kept), Header.AUTOCLEAR_AT);
             file.sync();
+        }
+        if ((features & ~(kept | Header.PENDING_LOG)) != 0) {
             LOG.warn("bitmaps and other data of optional features are out of date now image={}", image.image());
         }
     }
@@ -197,7 +242,17 @@ final class Writer implements AutoCloseable {
             commitZeros(chunk, count);
             return;
         }
-        sync();
+        boolean ready = false;
+        try {
+            if (prepare() == null) {
+                sync();
+            }
+            ready = true;
+        } finally {
+            if (!ready) {
+                release(chunk, RemapEntry.slotOf(entry), count);
+            }
+        }
         int done = 0;
         while (done < count) {
             int n = (int) Math.min(count - done, map.chunksToTableEnd(chunk + done));
@@ -207,6 +262,7 @@ final class Writer implements AutoCloseable {
     }
 
     private void commitZeros(long chunk, int count) throws IOException {
+        prepare();
         limitWaiting();
         if (external) {
             // It is read without the image, too, if it is raw; else this gives space back.
@@ -309,6 +365,7 @@ final class Writer implements AutoCloseable {
 
     /** @param rest how many chunks this one and those to come have: their places are taken back if this fails */
     private void commitInTable(long chunk, int count, long entry, int rest) throws IOException {
+        PendingLog pending = log;
         ReentrantLock lock = map.lockOf(chunk);
         lock.lock();
         try {
@@ -322,10 +379,156 @@ final class Writer implements AutoCloseable {
                     release(chunk, RemapEntry.slotOf(entry), rest);
                 }
             }
-            writeEntries(chunk, count, entry);
+            if (pending == null) {
+                writeEntries(chunk, count, entry);
+            }
         } finally {
             lock.unlock();
         }
+        if (pending != null) {
+            record(pending, chunk, count, entry);
+        }
+    }
+
+    /** Sees to it that a commit can go on. @return the log; null if there can be none */
+    private PendingLog prepare() throws IOException {
+        requireHealthy();
+        PendingLog pending = log();
+        if (pending != null && pending.length() > pending.capacity() / 2 && flushLock.tryLock()) {
+            // The other half is for those that go on meanwhile.
+            flushLock.unlock();
+            flush();
+        }
+        return pending;
+    }
+
+    private void record(PendingLog pending, long chunk, int count, long entry) throws IOException {
+        try {
+            while (!tryAppend(pending, chunk, count, entry)) {
+                flush();
+            }
+            if (RemapEntry.isZero(entry)) {
+                zeroed.addAndGet(count);
+            }
+        } catch (IOException e) {
+            // Nobody knows what of it is there.
+            throw fail(e);
+        }
+    }
+
+    /** @return false if the log is full */
+    private boolean tryAppend(PendingLog pending, long chunk, int count, long entry) throws IOException {
+        int ticket = pending.appends().enter();
+        try {
+            long number = pending.take();
+            if (number == PendingLog.FULL) {
+                return false;
+            }
+            pending.append(number, chunk, count, entry);
+            ReentrantLock lock = map.lockOf(chunk);
+            lock.lock();
+            try {
+                pending.remember(number, chunk, count, entry);
+                map.publish(chunk, count, entry);
+            } finally {
+                lock.unlock();
+            }
+            return true;
+        } finally {
+            pending.appends().exit(ticket);
+        }
+    }
+
+    /** The log, which is begun if there is none. @return null if there can be none */
+    private PendingLog log() throws IOException {
+        if (log != null || withoutLog) {
+            return log;
+        }
+        logLock.lock();
+        try {
+            if (log == null && !withoutLog) {
+                beginLog();
+            }
+            return log;
+        } finally {
+            logLock.unlock();
+        }
+    }
+
+    private void beginLog() throws IOException {
+        long run;
+        try {
+            run = hosts.allocate(Math.max(1, maxLogBytes >>> clusterBits));
+        } catch (CorruptStoreException e) {
+            throw fail(e);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC) {
+                throw e;
+            }
+            LOG.debug("no room for a log image={}", image.image(), e);
+            return;
+        }
+        int count = SlotRun.count(run);
+        long offset = SlotRun.slot(run) << clusterBits;
+        int bytes = (int) Math.min((long) count << clusterBits, maxLogBytes);
+        boolean begun = false;
+        try {
+            // Written out: a full disk must still take a record.
+            Zeros.write(file, offset, bytes);
+            begun = beginLogAt(new LogExtension(offset, bytes, bootId, SALTS.nextLong()));
+            withoutLog = !begun;
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC) {
+                throw fail(e);
+            }
+            LOG.debug("no room for a log image={}", image.image(), e);
+        } finally {
+            if (!begun) {
+                hosts.giveBack(SlotRun.slot(run), count);
+            }
+        }
+    }
+
+    private boolean beginLogAt(LogExtension place) throws IOException {
+        PendingLog fresh = PendingLog.create(file, place);
+        boolean begun = false;
+        try {
+            begun = place.announce(file, image);
+        } finally {
+            if (!begun) {
+                fresh.close();
+            }
+        }
+        if (begun) {
+            noteLog(place);
+            map.overlay(fresh);
+            log = fresh;
+        } else {
+            LOG.warn("no room for a header extension: first writes wait for a sync image={}", image.image());
+        }
+        return begun;
+    }
+
+    /** Begins a log where one of an earlier boot was, if it is this image's still. */
+    private void takeOverVoidLog() throws IOException {
+        LogExtension old = LogExtension.read(file, image);
+        if (old == null || !hosts.isCountedOnce(old.offset() >>> clusterBits, clusters(old))) {
+            return;
+        }
+        beginLogAt(new LogExtension(old.offset(), old.bytes(), bootId, SALTS.nextLong()));
+    }
+
+    private void noteLog(LogExtension place) throws CorruptStoreException {
+        for (long i = 0; i < clusters(place); i++) {
+            if (!hosts.noteMetadata((place.offset() >>> clusterBits) + i)) {
+                throw Qcow2Image.corrupt(
+                        image.image(), place.offset(), "the log of pending entries is where other metadata is");
+            }
+        }
+    }
+
+    private int clusters(LogExtension place) {
+        return (int) ((place.bytes() + (1L << clusterBits) - 1) >>> clusterBits);
     }
 
     private void writeEntries(long chunk, int count, long entry) throws IOException {
@@ -402,22 +605,10 @@ final class Writer implements AutoCloseable {
             long offset = L2Entry.compressedOffset(l2, clusterBits);
             long last = offset + L2Entry.compressedBytes(l2, clusterBits) - 1;
             for (long cluster = (offset & ~511L) >>> clusterBits; cluster <= last >>> clusterBits; cluster++) {
-                addFreed(cluster);
+                freed.add(cluster);
             }
         } else if (L2Entry.offset(l2) != 0) {
-            addFreed(L2Entry.offset(l2) >>> clusterBits);
-        }
-    }
-
-    private void addFreed(long cluster) {
-        freedLock.lock();
-        try {
-            if (freedCount == freed.length) {
-                freed = Arrays.copyOf(freed, 2 * freedCount);
-            }
-            freed[freedCount++] = cluster;
-        } finally {
-            freedLock.unlock();
+            freed.add(L2Entry.offset(l2) >>> clusterBits);
         }
     }
 
@@ -446,7 +637,7 @@ final class Writer implements AutoCloseable {
             throw fail(e);
         }
         if (L1Entry.offset(l1) != 0) {
-            addFreed(L1Entry.offset(l1) >>> clusterBits);
+            freed.add(L1Entry.offset(l1) >>> clusterBits);
         }
     }
 
@@ -469,17 +660,8 @@ final class Writer implements AutoCloseable {
     }
 
     private void limitWaiting() throws IOException {
-        if (freedCount() << clusterBits >= MAX_WAITING_BYTES) {
+        if ((freed.count() + zeroed.get()) << clusterBits >= MAX_WAITING_BYTES) {
             flush();
-        }
-    }
-
-    private long freedCount() {
-        freedLock.lock();
-        try {
-            return freedCount;
-        } finally {
-            freedLock.unlock();
         }
     }
 
@@ -506,10 +688,15 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    /** Makes all that was written before durable, then lets go of what is not referred to any more. */
+    /** Makes all that was written and committed before durable, then lets go of what is not referred to any more. */
     void flush() throws IOException {
-        long[] ready = takeFreed();
-        sync();
+        long[] ready;
+        if (log != null) {
+            ready = flushLog();
+        } else {
+            ready = freed.take();
+            sync();
+        }
         dropLock.lock();
         try {
             drop(ready);
@@ -518,15 +705,41 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    private long[] takeFreed() {
-        freedLock.lock();
+    /** @return the clusters that nothing durable refers to any more */
+    private long[] flushLog() throws IOException {
+        long mine = flushesAsked.incrementAndGet();
+        flushLock.lock();
         try {
-            long[] taken = Arrays.copyOf(freed, freedCount);
-            freedCount = 0;
-            return taken;
+            if (flushesDone >= mine) {
+                return FreedClusters.NONE;
+            }
+            requireHealthy();
+            long covers = flushesAsked.get();
+            long[] ready = makeDurable(log);
+            flushesDone = covers;
+            return ready;
+        } catch (IOException e) {
+            throw fail(e);
         } finally {
-            freedLock.unlock();
+            flushLock.unlock();
         }
+    }
+
+    private long[] makeDurable(PendingLog pending) throws IOException {
+        zeroed.set(0);
+        long end = pending.next();
+        if (end > pending.head()) {
+            // Those that took a number below it are published by then, or have failed.
+            pending.appends().await();
+            file.sync();
+            tables.fold(pending, pending.head(), end);
+        }
+        long[] ready = freed.take();
+        file.sync();
+        if (end > pending.head()) {
+            pending.advance(end);
+        }
+        return ready;
     }
 
     private void drop(long[] ready) throws IOException {
@@ -535,13 +748,8 @@ final class Writer implements AutoCloseable {
         }
         readers.await();
         Arrays.sort(ready);
-        int n = 0;
         try {
-            for (; n < ready.length; n++) {
-                if (hosts.drop(ready[n])) {
-                    reclaimed.incrementAndGet();
-                }
-            }
+            reclaimed.addAndGet(hosts.drop(ready));
         } catch (IOException e) {
             throw fail(e);
         }
@@ -549,10 +757,17 @@ final class Writer implements AutoCloseable {
 
     boolean reclaim() throws IOException {
         long before = reclaimed();
-        if (freedCount() > 0) {
+        PendingLog pending = log;
+        if (freed.count() > 0 || (pending != null && pending.length() > 0)) {
             flush();
         }
-        return reclaimed() != before;
+        // Another's flush may have been the one, and is about to let go.
+        dropLock.lock();
+        try {
+            return reclaimed() != before;
+        } finally {
+            dropLock.unlock();
+        }
     }
 
     long reclaimed() {
@@ -574,11 +789,20 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    /** Makes everything durable, and lets go of what is freed, or was taken ahead. */
+    /** Makes everything durable, ends the log, and lets go of what is freed, or was taken ahead. */
     @Override
     public void close() throws IOException {
-        try (hosts) {
+        try (hosts;
+                PendingLog pending = log) {
             flush();
+            if (pending != null) {
+                LogExtension.withdraw(file, image);
+                // Whoever finds the log named may use its clusters.
+                file.sync();
+                long first = pending.place().offset() >>> clusterBits;
+                hosts.drop(LongStream.range(first, first + clusters(pending.place()))
+                        .toArray());
+            }
             hosts.releaseReserved();
             file.sync();
         }

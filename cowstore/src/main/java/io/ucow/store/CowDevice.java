@@ -700,6 +700,11 @@ public final class CowDevice implements ImageDevice {
         return store.info();
     }
 
+    /** As {@link ExceptionStore#outline}. */
+    ImageInfo outline() throws IOException {
+        return store.outline();
+    }
+
     @Override
     public DeviceStats stats() {
         DeviceStats s = store.stats();

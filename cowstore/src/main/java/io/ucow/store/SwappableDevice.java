@@ -307,7 +307,7 @@ public final class SwappableDevice implements ImageDevice {
     private void reopen() throws IOException {
         CowDevice fresh = opener.open();
         try {
-            opened = fresh.info();
+            opened = fresh.outline();
         } catch (IOException e) {
             Images.closeAfter(e, fresh);
             throw e;
@@ -461,7 +461,7 @@ public final class SwappableDevice implements ImageDevice {
         }
     }
 
-    /** What was known of the image when it was opened last; waits for nobody. */
+    /** What was known of the image when it was opened last, but for counts of chunks; waits for nobody. */
     public ImageInfo opened() {
         return opened;
     }

@@ -22,13 +22,18 @@ final class Qemu {
 
     /** Skips the test without them; fails it where {@code -Ducow.it.require=tools} says that they must be there. */
     static void require() {
-        boolean found = Stream.of("qemu-img", "qemu-io")
-                .allMatch(tool -> Stream.of(System.getenv("PATH").split(File.pathSeparator, -1))
-                        .anyMatch(directory -> Files.isExecutable(Path.of(directory, tool))));
+        boolean found = areThere();
         if (System.getProperty("ucow.it.require", "").contains("tools")) {
             assertThat(found).as("qemu-img and qemu-io").isTrue();
         }
         assumeTrue(found, "no qemu-img and qemu-io here");
+    }
+
+    /** Whether they are installed. */
+    static boolean areThere() {
+        return Stream.of("qemu-img", "qemu-io")
+                .allMatch(tool -> Stream.of(System.getenv("PATH").split(File.pathSeparator, -1))
+                        .anyMatch(directory -> Files.isExecutable(Path.of(directory, tool))));
     }
 
     /** Runs {@code qemu-img}. @return what it printed */

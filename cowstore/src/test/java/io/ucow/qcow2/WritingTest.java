@@ -290,7 +290,7 @@ class WritingTest {
         PositionalFile data = noting(directory.resolve("vm.data"), syncs);
         Qcow2Image found = Qcow2Image.read(file, image);
         StoreContext context = new StoreContext(false, new UUID(1, 2), new GracePeriod(), false);
-        try (Qcow2Store store = new Qcow2Store(file, data, found, context)) {
+        try (Qcow2Store store = new Qcow2Store(file, data, found, context, LogExtension.MAX_BYTES)) {
             long entry = SlotRun.entry(store.allocate(3, 1));
             store.write(entry, 0, ByteBuffer.allocateDirect(65536));
             store.commit(3, 1, entry);

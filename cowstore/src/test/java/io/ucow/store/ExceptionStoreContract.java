@@ -344,6 +344,7 @@ public abstract class ExceptionStoreContract {
 
     @Test
     void replacedPlaceIsFreed() throws IOException {
+        put(7, 'z'); // a format may lay things out with the first
         long size = Files.size(image);
         for (int i = 0; i < 50; i++) {
             put(7, 'a' + i % 26);

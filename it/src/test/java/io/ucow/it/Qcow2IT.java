@@ -2,8 +2,10 @@ package io.ucow.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.grack.nanojson.JsonObject;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
@@ -122,6 +124,50 @@ class Qcow2IT {
         last.unmount();
         home.ucow("check", "--repair", image).succeed();
         Tool.of("qemu-img", "check", image).succeed();
+    }
+
+    /** What no L2 table has yet is the successor's to find, and to go on with. */
+    @Test
+    void successorsGoOnUnderLoad() throws Exception {
+        Requirements.survival();
+        Requirements.tools("fio");
+        Path image = home.path("vm.qcow2");
+        home.ucow("create", "--format", "qcow2", "--chunk", "16K", "--base", home.randomFile("base", 64, 1), image)
+                .succeed();
+        Path device = home.attachKept(image);
+        Random random = new Random(3);
+        int kills = 0;
+        Tool load = Tool.of(
+                        "fio",
+                        "--name=load",
+                        "--filename=" + device,
+                        "--size=64m",
+                        "--rw=randrw",
+                        "--bs=4k",
+                        "--iodepth=16",
+                        "--direct=1",
+                        "--ioengine=libaio",
+                        "--verify=crc32c",
+                        "--verify_fatal=1",
+                        "--verify_backlog=512",
+                        "--time_based",
+                        "--runtime=8")
+                .in(home.root())
+                .within(Duration.ofSeconds(90));
+        try (Tool.Running fio = load.start()) {
+            while (!fio.hasEndedWithin(Duration.ofMillis(300 + random.nextInt(700)))) {
+                JsonObject row = home.rowOf(image);
+                if (row.getString("state").equals("running")) {
+                    home.killOnly(row.getLong("pid"));
+                    kills++;
+                }
+            }
+            assertThat(fio.await().status()).as("%s", fio.stderr()).isZero();
+        }
+        assertThat(kills).isPositive();
+        home.awaitRow(image, row -> row.getString("state").equals("running"));
+        home.detach(device);
+        Tool.of("qemu-img", "check", "-r", "leaks", image).succeed();
     }
 
     @Test

@@ -4,7 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
 import io.ucow.store.Compression;
+import io.ucow.store.CowDevice;
+import io.ucow.store.ExceptionStore;
+import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.FaultFile;
+import io.ucow.store.Geometry;
+import io.ucow.store.OriginReference;
+import io.ucow.store.PowerLossScenario;
+import io.ucow.store.TestDevices;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
 import io.ucow.store.remap.RemapEntry;
@@ -13,7 +20,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Random;
 import java.util.Set;
+import java.util.UUID;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
@@ -29,6 +38,53 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 @Execution(ExecutionMode.CONCURRENT)
 class PowerLossTest {
+    private static final UUID STORE = new UUID(7, 9);
+
+    /** ucow's own format, with all that its maintenance does. */
+    private record Native(Compression compression, boolean checksums) implements PowerLossScenario.Subject {
+        @Override
+        public ExceptionStoreProvider format() {
+            return new UcowFormat();
+        }
+
+        @Override
+        public byte[] create(long sizeBytes, int chunkShift) throws IOException {
+            FaultFile file = new FaultFile(new byte[0]);
+            // So small a journal that checkpoints and the ring's wrap-around happen all the time.
+            OriginReference base = new OriginReference("base", sizeBytes, 0, 0, "00".repeat(32), false);
+            Geometry geometry = new Geometry(sizeBytes, chunkShift);
+            UcowFormat.create(file, geometry, base, 0, compression, checksums, 64, STORE);
+            return file.killedAt(file.eventCount());
+        }
+
+        @Override
+        public void disturb(CowDevice device, ExceptionStore store, Random r) throws IOException {
+            if (r.nextInt(8) == 0) {
+                // What the maintenance thread does whenever it comes round to it.
+                ((UcowStore) store).giveBack();
+            }
+            if (compression != Compression.NONE && r.nextInt(6) == 0) {
+                long[] chunks =
+                        r.longs(1 + r.nextInt(12), 0, PowerLossScenario.CHUNKS).toArray();
+                // In a device one thread alone packs; here each guest does, in turn.
+                synchronized (store.packer()) {
+                    device.relocate(chunks, chunks.length, store.packer());
+                }
+            }
+            if (r.nextInt(16) == 0) {
+                TestDevices.move(
+                        device,
+                        r.longs(1 + r.nextInt(5), 0, PowerLossScenario.CHUNKS).toArray());
+            } else if (r.nextInt(60) == 0) {
+                TestDevices.compact(device);
+            }
+        }
+    }
+
+    private static PowerLossScenario scenario(long seed, int shift, Compression compression, boolean checksums) {
+        return new PowerLossScenario(new Native(compression, checksums), seed, shift);
+    }
+
     @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads")
     @CsvSource({
         "1, 12, 1",
@@ -46,7 +102,7 @@ class PowerLossTest {
         "13, 14, 4"
     })
     void everyCutKeepsWhatWasPromised(long seed, int shift, int threads) throws Exception {
-        PowerLossScenario run = new PowerLossScenario(seed, shift);
+        PowerLossScenario run = scenario(seed, shift, Compression.NONE, false);
         run.generations(threads);
         System.out.printf("power loss: seed %d, chunk 2^%d, %d threads: %d cuts%n", seed, shift, threads, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
@@ -55,7 +111,7 @@ class PowerLossTest {
     @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads, compressed")
     @CsvSource({"21, 14, 1", "22, 14, 3"})
     void everyCutKeepsWhatWasPromisedOfCompressedChunks(long seed, int shift, int threads) throws Exception {
-        PowerLossScenario run = new PowerLossScenario(seed, shift, Compression.LZ4, false);
+        PowerLossScenario run = scenario(seed, shift, Compression.LZ4, false);
         run.generations(threads);
         System.out.printf("power loss: seed %d, chunk 2^%d, compressed: %d cuts%n", seed, shift, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
@@ -66,7 +122,7 @@ class PowerLossTest {
     @CsvSource({"31, 12, 1, NONE", "32, 13, 1, NONE", "33, 15, 1, NONE", "34, 14, 4, NONE", "35, 14, 1, LZ4"})
     void everyCutKeepsWhatWasPromisedWithChecksums(long seed, int shift, int threads, Compression compression)
             throws Exception {
-        PowerLossScenario run = new PowerLossScenario(seed, shift, compression, true);
+        PowerLossScenario run = scenario(seed, shift, compression, true);
         run.generations(threads);
         System.out.printf("power loss: seed %d, chunk 2^%d, checksums: %d cuts%n", seed, shift, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
@@ -94,7 +150,7 @@ class PowerLossTest {
     /** Chunks were packed, and lost their place again. */
     @Test
     void theScenarioPacks() throws Exception {
-        PowerLossScenario run = new PowerLossScenario(21, 14, Compression.LZ4, false);
+        PowerLossScenario run = scenario(21, 14, Compression.LZ4, false);
         PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
         long packed = session.file.events().stream()
                 .filter(PowerLossTest::isRemap)
@@ -107,7 +163,7 @@ class PowerLossTest {
     void aSeedGivenByHandHoldsToo() throws Exception {
         long seed = Long.getLong("ucow.powerloss.seed", 20261122);
         System.out.printf("power loss: -Ducow.powerloss.seed=%d%n", seed);
-        new PowerLossScenario(seed, 12).generations(1);
+        scenario(seed, 12, Compression.NONE, false).generations(1);
     }
 
     @Test
@@ -148,7 +204,7 @@ class PowerLossTest {
 
     @Test
     void slotsAreFilledBlockByBlock() throws Exception {
-        PowerLossScenario run = new PowerLossScenario(1, 15);
+        PowerLossScenario run = scenario(1, 15, Compression.NONE, false);
         PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
         Set<Long> slots = new HashSet<>();
         long again = session.file.events().stream()
@@ -169,7 +225,7 @@ class PowerLossTest {
         JournalRecord.encode(
                 whole,
                 0,
-                JournalRecord.salted(Superblock.bytes(PowerLossScenario.STORE)),
+                JournalRecord.salted(Superblock.bytes(STORE)),
                 JournalRecord.REMAP,
                 old.getLong(JournalRecord.SEQ),
                 JournalRecord.chunk(old, 0),
@@ -199,7 +255,7 @@ class PowerLossTest {
 
     private static void assertCaught(int chunkShift, boolean checksums, Tampering bug) throws Exception {
         for (long seed = 1; seed < 30; seed++) {
-            PowerLossScenario run = new PowerLossScenario(seed, chunkShift, Compression.NONE, checksums);
+            PowerLossScenario run = scenario(seed, chunkShift, Compression.NONE, checksums);
             PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
             try {
                 run.verifyEveryCut(session.with(bug.withBug(session)));

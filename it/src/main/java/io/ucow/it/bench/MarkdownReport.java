@@ -98,6 +98,12 @@ final class MarkdownReport {
             heads.add(ucow.label() + " / native");
             heads.add("p99 / QEMU's");
         }
+        Target qcow2 = first(Target.Family.QCOW2);
+        Target qemu = first(Target.Family.QEMU);
+        boolean compares = qcow2 != null && qemu != null;
+        if (compares) {
+            heads.add(qcow2.label() + " / " + qemu.label());
+        }
         head(heads);
         for (Metric metric : metrics(false)) {
             List<String> cells =
@@ -111,8 +117,19 @@ final class MarkdownReport {
                 cells.add(ratio(comparison.nativeLoop()));
                 cells.add(ratio(comparison.qemuP99()));
             }
+            if (compares) {
+                cells.add(ratio(results.rateRatio(metric, qcow2, qemu)));
+            }
             row(cells);
         }
+    }
+
+    /** The first target of a family; null if none takes part. */
+    private Target first(Target.Family family) {
+        return results.targets().stream()
+                .filter(target -> target.family() == family)
+                .findFirst()
+                .orElse(null);
     }
 
     private void latencies() {

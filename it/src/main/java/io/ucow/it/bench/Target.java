@@ -12,6 +12,8 @@ interface Target {
         QEMU,
         OTHER,
         UCOW,
+        /** ucow with an image in QEMU's format: compared with QEMU on such an image. */
+        QCOW2,
         /** One of ucow's stores, with options: it takes part in the jobs on stores, and in no others. */
         STORE
     }

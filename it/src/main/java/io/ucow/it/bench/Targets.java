@@ -19,6 +19,10 @@ import java.util.concurrent.TimeUnit;
 
 /** ucow and its peers, in the order of the tables' columns. */
 final class Targets {
+    private static final String DIRECT = "direct";
+    /** An image as {@code qemu-img} makes it by default. */
+    private static final List<String> QCOW2 = List.of("--format", "qcow2", "--chunk", "64K");
+
     private Targets() {}
 
     /** @param ucow {@code bin/ucow} */
@@ -29,8 +33,9 @@ final class Targets {
                 new Qemu("qemu-ext", "QEMU extended_l2", ",extended_l2=on,cluster_size=128k"),
                 new Nbdkit(),
                 new Xmount(),
-                new Ucow("jnr", ucow),
-                new Ucow("direct", ucow)));
+                new Ucow("ucow-jnr", "ucow `jnr`", Target.Family.UCOW, "jnr", List.of(), ucow),
+                new Ucow("ucow-direct", "ucow `direct`", Target.Family.UCOW, DIRECT, List.of(), ucow),
+                new Ucow("ucow-qcow2", "ucow qcow2", Target.Family.QCOW2, DIRECT, QCOW2, ucow)));
         all.addAll(StoreKind.all(ucow));
         return all;
     }
@@ -282,22 +287,8 @@ final class Targets {
     }
 
     /** ucow itself, as a user runs it. */
-    private record Ucow(String transport, Path ucow) implements Target {
-        @Override
-        public String name() {
-            return "ucow-" + transport;
-        }
-
-        @Override
-        public String label() {
-            return "ucow `" + transport + "`";
-        }
-
-        @Override
-        public Family family() {
-            return Family.UCOW;
-        }
-
+    private record Ucow(String name, String label, Family family, String transport, List<String> options, Path ucow)
+            implements Target {
         @Override
         public Optional<String> missing() throws IOException {
             try {
@@ -321,7 +312,10 @@ final class Targets {
             Path image = scratch.path("disk.cow");
             Attachment attachment = new Attachment();
             deleteOnClose(attachment, image);
-            scratch.program(ucow, "create", "--base", scratch.base(), image).run();
+            List<Object> create = new ArrayList<>(List.of("create", "--base", scratch.base()));
+            create.addAll(options);
+            create.add(image);
+            scratch.program(ucow, create.toArray()).run();
             String device = scratch.program(ucow, "attach", "--transport", transport, image)
                     .run();
             attachment.onClose(() -> scratch.program(ucow, "detach", image).run());
@@ -332,7 +326,7 @@ final class Targets {
         /** No transport takes part: one row of them will do. */
         @Override
         public boolean moves() {
-            return transport.equals("direct");
+            return name.equals("ucow-direct");
         }
 
         @Override

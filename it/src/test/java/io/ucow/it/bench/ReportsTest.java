@@ -4,7 +4,9 @@ import static io.ucow.it.bench.FakeTarget.LAX;
 import static io.ucow.it.bench.FakeTarget.LZ4;
 import static io.ucow.it.bench.FakeTarget.NATIVE;
 import static io.ucow.it.bench.FakeTarget.PLAIN;
+import static io.ucow.it.bench.FakeTarget.QCOW2;
 import static io.ucow.it.bench.FakeTarget.QEMU;
+import static io.ucow.it.bench.FakeTarget.QEMU_EXT;
 import static io.ucow.it.bench.FakeTarget.UCOW;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -85,6 +87,21 @@ class ReportsTest {
                 | tree-space | MB taken | 1000 | 570 | 0.57 |
                 """)
                 .doesNotContain("better QEMU");
+    }
+
+    @Test
+    void qcow2IsComparedWithQemuOnTheSameKindOfImage() {
+        Results images = new Results(List.of(QEMU, QEMU_EXT, UCOW, QCOW2), List.of(READ));
+        Metric read = READ.metrics().get(0);
+        images.add(read, QEMU, 1, Sample.of(400));
+        images.add(read, QEMU_EXT, 1, Sample.of(500));
+        images.add(read, UCOW, 1, Sample.of(1000));
+        images.add(read, QCOW2, 1, Sample.of(800));
+        assertThat(new MarkdownReport(images, Map.of()).toString()).contains("""
+                | job | unit | qemu | qemu-ext | ucow | ucow-qcow2 | ucow / better QEMU | ucow / native | p99 / QEMU's | ucow-qcow2 / qemu |
+                |---|---|---|---|---|---|---|---|---|---|
+                | read-4k-qd16 | IOPS | 400 | 500 | 1000 | 800 | 2.00 | – | – | 2.00 |
+                """);
     }
 
     @Test

@@ -1,17 +1,8 @@
-package io.ucow.store.journal;
+package io.ucow.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
-import io.ucow.store.Compression;
-import io.ucow.store.CowDevice;
-import io.ucow.store.FaultFile;
-import io.ucow.store.Geometry;
-import io.ucow.store.GracePeriod;
-import io.ucow.store.Origin;
-import io.ucow.store.OriginReference;
-import io.ucow.store.StoreContext;
-import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -30,27 +21,44 @@ import java.util.concurrent.Future;
  *
  * <p>Every sector that is ever written carries a stamp of its own, so a stale, torn or foreign one is recognised.
  */
-final class PowerLossScenario {
+public final class PowerLossScenario {
     private static final int SECTOR = FaultFile.SECTOR;
-    private static final int CHUNKS = 40;
+    /** Of a device, the last one in part, unless it is made with another number. */
+    public static final int CHUNKS = 40;
+
     private static final int VARIANTS = Integer.getInteger("ucow.powerloss.variants", 3);
-    private static final UcowFormat FORMAT = new UcowFormat();
-    static final UUID STORE = new UUID(7, 9);
+
+    /** What is tried: a format, and what it does beside guests' requests. */
+    public interface Subject {
+        /** What opens images. */
+        ExceptionStoreProvider format();
+
+        /** A new image, durable. */
+        byte[] create(long sizeBytes, int chunkShift) throws IOException;
+
+        /** Does what may happen at any time between two requests; called before each. */
+        default void disturb(CowDevice device, ExceptionStore store, Random random) throws IOException {}
+
+        /** Looks at what a cut left, beside its content. @throws AssertionError if that must not be */
+        default void verify(byte[] image, UUID boot) throws IOException {}
+    }
 
     /** What one guest request did to a sector: a stamp, and where in the record it began and ended. */
-    record Change(long stamp, int begin, int end) {}
+    private record Change(long stamp, int begin, int end) {}
 
     /** A flush: where it began and, for one that returned, ended. */
-    record Flush(int begin, int end) {}
+    private record Flush(int begin, int end) {}
 
     /** A session: the record, and for each sector what was written. */
-    static final class Session {
-        final FaultFile file;
-        final long[] before;
-        final List<List<Change>> changes = new ArrayList<>();
-        final List<Flush> flushes = new ArrayList<>();
-        final UUID boot;
-        int opened;
+    public static final class Session {
+        /** The record. */
+        public final FaultFile file;
+
+        private final long[] before;
+        private final List<List<Change>> changes = new ArrayList<>();
+        private final List<Flush> flushes = new ArrayList<>();
+        private final UUID boot;
+        private int opened;
 
         Session(FaultFile file, long[] before, UUID boot) {
             this.boot = boot;
@@ -62,7 +70,7 @@ final class PowerLossScenario {
         }
 
         /** The same notes beside another record of the same length. */
-        Session with(FaultFile other) {
+        public Session with(FaultFile other) {
             Session copy = new Session(other, before, boot);
             for (int i = 0; i < before.length; i++) {
                 copy.changes.get(i).addAll(changes.get(i));
@@ -76,10 +84,11 @@ final class PowerLossScenario {
     private final Random random;
     private final Origin origin;
     private final int chunkShift;
-    private final Compression compression;
-    private final boolean checksums;
+    private final Subject subject;
     private final int sectors;
-    final long[] originStamps;
+    /** What a new image holds. */
+    public final long[] originStamps;
+
     private long nextStamp = 1;
     private int cuts;
     /** What a device holds, for {@link #contentOf} alone. */
@@ -87,21 +96,18 @@ final class PowerLossScenario {
 
     private final byte[] readBytes;
 
-    PowerLossScenario(long seed, int chunkShift) {
-        this(seed, chunkShift, Compression.NONE, false);
+    /** Of {@link #CHUNKS} chunks. */
+    public PowerLossScenario(Subject subject, long seed, int chunkShift) {
+        this(subject, seed, chunkShift, CHUNKS);
     }
 
-    /**
-     * @param compression what chunks are compressed with now and then
-     * @param checksums whether what is read is compared with checksums
-     */
-    PowerLossScenario(long seed, int chunkShift, Compression compression, boolean checksums) {
-        this.compression = compression;
-        this.checksums = checksums;
+    /** @param chunkShift 9..21 */
+    public PowerLossScenario(Subject subject, long seed, int chunkShift, int chunks) {
+        this.subject = subject;
         this.random = new Random(seed);
         this.chunkShift = chunkShift;
         // Not a whole number of chunks.
-        this.sectors = (CHUNKS << chunkShift) / SECTOR - 3;
+        this.sectors = (chunks << chunkShift) / SECTOR - 3;
         this.readBuffer = ByteBuffer.allocateDirect(sectors * SECTOR);
         this.readBytes = new byte[sectors * SECTOR];
         this.originStamps = new long[sectors];
@@ -113,16 +119,22 @@ final class PowerLossScenario {
         this.origin = TestDevices.origin(base);
     }
 
-    int cuts() {
+    /** How many cuts were looked at. */
+    public int cuts() {
         return cuts;
     }
 
     /** Three lives of one image, each begun on what a power loss at a random point left of the one before; in the middle of
      * each the process is killed and another continues it. */
-    void generations(int threads) throws Exception {
+    public void generations(int threads) throws Exception {
+        generations(threads, 3);
+    }
+
+    /** As the other, of another number of lives. */
+    public void generations(int threads, int count) throws Exception {
         byte[] image = newImage();
         long[] content = originStamps.clone();
-        for (int generation = 0; generation < 3; generation++) {
+        for (int generation = 0; generation < count; generation++) {
             Session session = run(image, content, threads, generation % 2 == 1);
             verifyEveryCut(session);
             session = killed(session, session.opened + random.nextInt(session.file.eventCount() - session.opened));
@@ -134,17 +146,23 @@ final class PowerLossScenario {
         }
     }
 
-    byte[] newImage() throws IOException {
-        FaultFile file = new FaultFile(new byte[0]);
-        // So small a journal that checkpoints and the ring's wrap-around happen all the time.
-        long size = (long) sectors * SECTOR;
-        OriginReference base = new OriginReference("base", size, 0, 0, "00".repeat(32), false);
-        UcowFormat.create(file, new Geometry(size, chunkShift), base, 0, compression, checksums, 64, STORE);
-        return file.killedAt(file.eventCount());
+    /** A new image of the subject. */
+    public byte[] newImage() throws IOException {
+        return subject.create((long) sectors * SECTOR, chunkShift);
     }
 
-    Session run(byte[] image, long[] content, int threads, boolean close) throws Exception {
-        Session session = new Session(new FaultFile(image), content.clone(), new UUID(1, random.nextLong()));
+    /** Opens {@code image}, which holds {@code content}, and has guests work on it. */
+    public Session run(byte[] image, long[] content, int threads, boolean close) throws Exception {
+        return run(image, content, threads, close, new UUID(1, random.nextLong()));
+    }
+
+    /**
+     * As the other.
+     *
+     * @param boot the one in which they do; {@link TestDevices#NEXT_BOOT} follows a power loss
+     */
+    public Session run(byte[] image, long[] content, int threads, boolean close, UUID boot) throws Exception {
+        Session session = new Session(new FaultFile(image), content.clone(), boot);
         work(session, threads, close);
         return session;
     }
@@ -168,12 +186,12 @@ final class PowerLossScenario {
     }
 
     private void work(Session session, int threads, boolean close) throws Exception {
-        int before = session.file.eventCount();
+        // An open that recovers can be cut, too.
+        session.opened = session.file.eventCount();
         GracePeriod readers = new GracePeriod();
         StoreContext context = new StoreContext(false, session.boot, readers, false);
-        UcowStore store = UcowStore.open(session.file, Path.of(session.file.name()), context);
+        ExceptionStore store = subject.format().open(session.file, Path.of(session.file.name()), context);
         CowDevice device = TestDevices.over(store, origin, readers);
-        session.opened = session.file.eventCount();
         if (threads == 1) {
             guest(session, device, store, 0, 1, random.nextLong(), 150);
         } else {
@@ -200,32 +218,19 @@ final class PowerLossScenario {
             device.close();
             session.flushes.add(new Flush(begin, session.file.eventCount()));
         }
-        assertThat(session.file.eventCount() - before).as("the scenario writes").isGreaterThan(100);
+        assertThat(session.file.eventCount() - session.opened)
+                .as("the scenario writes")
+                .isGreaterThan(100);
     }
 
     /** One guest: it owns the sectors whose number is {@code id} modulo {@code threads}; all share the chunks. */
     private void guest(
-            Session session, CowDevice device, UcowStore store, int id, int threads, long seed, int operations)
+            Session session, CowDevice device, ExceptionStore store, int id, int threads, long seed, int operations)
             throws IOException {
         Random r = new Random(seed);
         for (int i = 0; i < operations; i++) {
             int kind = r.nextInt(20);
-            if (r.nextInt(8) == 0) {
-                // What the maintenance thread does whenever it comes round to it.
-                store.giveBack();
-            }
-            if (compression != Compression.NONE && r.nextInt(6) == 0) {
-                long[] chunks = r.longs(1 + r.nextInt(12), 0, CHUNKS).toArray();
-                // In a device one thread alone packs; here each guest does, in turn.
-                synchronized (store.packer()) {
-                    device.relocate(chunks, chunks.length, store.packer());
-                }
-            }
-            if (r.nextInt(16) == 0) {
-                TestDevices.move(device, r.longs(1 + r.nextInt(5), 0, CHUNKS).toArray());
-            } else if (r.nextInt(60) == 0) {
-                TestDevices.compact(device);
-            }
+            subject.disturb(device, store, r);
             if (kind < 3) {
                 int begin = session.file.eventCount();
                 device.flush();
@@ -268,7 +273,8 @@ final class PowerLossScenario {
         }
     }
 
-    void verifyEveryCut(Session session) throws IOException {
+    /** Cuts the record at every call. @throws AssertionError if what is left is not what was promised */
+    public void verifyEveryCut(Session session) throws IOException {
         for (int cut = session.opened; cut <= session.file.eventCount(); cut++) {
             List<byte[]> outcomes = new ArrayList<>();
             for (int v = 0; v < VARIANTS; v++) {
@@ -287,6 +293,7 @@ final class PowerLossScenario {
     /** @param killed true when only the process died: then every acknowledged write counts as flushed */
     private void verify(Session session, int cut, byte[] image, UUID boot, boolean killed) throws IOException {
         long[] found = contentOf(image, boot);
+        subject.verify(image, boot);
         int flushedAt = -1;
         for (Flush f : session.flushes) {
             if (f.end() <= cut) {
@@ -324,7 +331,7 @@ final class PowerLossScenario {
     }
 
     private long[] contentOf(byte[] image, UUID boot) throws IOException {
-        try (CowDevice device = TestDevices.openReadOnly(FORMAT, new FaultFile(image), origin, boot)) {
+        try (CowDevice device = TestDevices.openReadOnly(subject.format(), new FaultFile(image), origin, boot)) {
             device.read(0, readBuffer.clear());
             byte[] bytes = readBytes;
             readBuffer.flip().get(bytes);
