@@ -31,6 +31,7 @@ class HostileImageTest {
     private static final int SIZE = 40 * CLUSTER;
     /** A process of QEMU's for each takes some seconds in all. {@code -Ducow.qcow2.repairEvery=1} repairs every one. */
     private static final int REPAIR_EVERY = Integer.getInteger("ucow.qcow2.repairEvery", 4);
+
     private static final int CHANGES = 12;
 
     @TempDir

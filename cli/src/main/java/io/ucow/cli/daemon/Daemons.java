@@ -253,7 +253,10 @@ public final class Daemons {
         } catch (RemoteException e) {
             throw e;
         } catch (IOException e) {
-            LOG.debug("ends by itself, as for somebody else's restart pid={}", serving.process().pid(), e);
+            LOG.debug(
+                    "ends by itself, as for somebody else's restart pid={}",
+                    serving.process().pid(),
+                    e);
         }
         serving.process().awaitEnd();
         run.awaitServed(daemon.id());

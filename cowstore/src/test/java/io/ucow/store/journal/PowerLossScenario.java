@@ -11,6 +11,7 @@ import io.ucow.store.GracePeriod;
 import io.ucow.store.Origin;
 import io.ucow.store.OriginReference;
 import io.ucow.store.StoreContext;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -139,7 +140,13 @@ final class PowerLossScenario {
         // So small a journal that checkpoints and the ring's wrap-around happen all the time.
         long size = (long) sectors * SECTOR;
         OriginReference base = new OriginReference("base", size, 0, 0, "00".repeat(32), false);
-        UcowFormat.create(file, new Geometry(size, chunkShift), base, 0, compression, checksums, 64, STORE);
+        UcowFormat.create(
+                file,
+                new Geometry(size, chunkShift),
+                base,
+                StoreOptions.NONE.withCodec(compression.label()).withChecksums(checksums),
+                64,
+                STORE);
         return file.killedAt(file.eventCount());
     }
 
