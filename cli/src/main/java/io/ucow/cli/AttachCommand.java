@@ -62,6 +62,9 @@ final class AttachCommand implements Callable<Integer> {
             description = "Offer the partitions of the disk as /dev/loopNpM.")
     private boolean partitionScan;
 
+    @Mixin
+    private SnapshotOption snapshot;
+
     @Option(
             names = {"-b", "--sector-size"},
             paramLabel = "N",
@@ -94,7 +97,7 @@ final class AttachCommand implements Callable<Integer> {
     private LoopOptions loopOptions() {
         try {
             return LoopOptions.defaults()
-                    .withReadOnly(readOnly)
+                    .withReadOnly(readOnly || snapshot.name().isPresent())
                     .withDirectIo(!noDirectIo)
                     .withPartitionScan(partitionScan)
                     .withSectorBytes(sectorBytes);
@@ -114,6 +117,7 @@ final class AttachCommand implements Callable<Integer> {
                 cache.mode,
                 detectZeroes.isOn(),
                 readOnly,
+                snapshot.name(),
                 List.of(canonical),
                 Optional.empty(),
                 "");

@@ -7,10 +7,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -32,6 +34,14 @@ final class DiffCommand implements Callable<Integer> {
     @Mixin
     private Output output;
 
+    @Option(
+            names = "--snapshot",
+            paramLabel = "NAME",
+            description =
+                    "Of A, which is a qcow2 image, compare this internal snapshot, named by its id or name. B may be the"
+                            + " same image.")
+    private String snapshot;
+
     @Parameters(index = "0", paramLabel = "A", description = "An image, or a raw file or block device.")
     private Path left;
 
@@ -42,7 +52,7 @@ final class DiffCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         requireDevice(left);
         requireDevice(right);
-        try (Origin a = Images.openContent(left);
+        try (Origin a = Images.openContent(left, Optional.ofNullable(snapshot));
                 Origin b = Images.openContent(right)) {
             if (a.sizeBytes() != b.sizeBytes()) {
                 spec.commandLine()

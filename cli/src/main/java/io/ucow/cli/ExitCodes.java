@@ -48,7 +48,7 @@ public final class ExitCodes {
     /** {@code diff}: they could not be compared. */
     public static final int DIFF_IMPOSSIBLE = 2;
 
-    /** An image, base, directory, mount or attachment that is not there. */
+    /** An image, a snapshot in it, base, directory, mount or attachment that is not there. */
     public static final int NOT_FOUND = 10;
     /** Something is already there: the image to create, a second file of one name in a mount. */
     public static final int EXISTS = 11;

@@ -7,6 +7,7 @@ import io.ucow.store.CowDevice;
 import io.ucow.store.ImageInfo;
 import io.ucow.store.Images;
 import io.ucow.store.MapExtent;
+import io.ucow.store.OpenOptions;
 import io.ucow.store.table.DeviceTable;
 import io.ucow.store.table.TablePrinter;
 import io.ucow.store.table.Target;
@@ -33,13 +34,26 @@ interface ImageView {
      * @throws IOException if there is none
      */
     static ImageView of(Path path) throws IOException {
+        return of(path, Optional.empty());
+    }
+
+    /**
+     * The same of an internal snapshot, which is looked at in the file itself.
+     *
+     * @param snapshot its id or name; empty for the current state
+     */
+    static ImageView of(Path path, Optional<String> snapshot) throws IOException {
+        if (snapshot.isPresent()) {
+            ImageFiles.requireImage(path);
+            return new Closed(path, snapshot);
+        }
         Daemons daemons = Daemons.ofUser();
         Optional<Daemons.ServedImage> served = daemons.findImage(path);
         if (served.isPresent()) {
             return new Served(daemons, served.get());
         }
         ImageFiles.requireImage(path);
-        return new Closed(path);
+        return new Closed(path, Optional.empty());
     }
 
     /** One that a daemon has open. */
@@ -61,22 +75,22 @@ interface ImageView {
     }
 
     /** One that no daemon of this user has open. */
-    record Closed(Path image) implements ImageView {
+    record Closed(Path image, Optional<String> snapshot) implements ImageView {
         @Override
         public ImageInfo info() throws IOException {
-            return Images.info(image);
+            return Images.info(image, snapshot);
         }
 
         @Override
         public void forEachExtent(Consumer<MapExtent> visitor) throws IOException {
-            try (CowDevice device = Images.open(image, true)) {
+            try (CowDevice device = Images.open(image, OpenOptions.of(true).at(snapshot))) {
                 device.forEachExtent(visitor);
             }
         }
 
         @Override
         public void forEachTableLine(Consumer<String> visitor) throws IOException {
-            try (CowDevice device = Images.open(image, true)) {
+            try (CowDevice device = Images.open(image, OpenOptions.of(true).at(snapshot))) {
                 String ident = image.getFileName().toString();
                 DeviceTable table = new DeviceTable(ident, List.of(Target.Cow.of(ident, device.info())));
                 new TablePrinter(new LineSink(visitor), false).printSplit(table, cow -> device::forEachExtent);

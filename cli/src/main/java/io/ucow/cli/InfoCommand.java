@@ -23,6 +23,9 @@ final class InfoCommand implements Callable<Integer> {
     @Mixin
     private Output output;
 
+    @Mixin
+    private SnapshotOption snapshot;
+
     @Parameters(paramLabel = "IMAGE", description = "The image, or the file or loop device that it is served as.")
     private Path image;
 
@@ -33,7 +36,7 @@ final class InfoCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        ImageInfo info = ImageView.of(image).info();
+        ImageInfo info = ImageView.of(image, snapshot.name()).info();
         if (chain) {
             List<ImageInfo> images = new ArrayList<>(List.of(info));
             images.addAll(Images.layersBelow(info));

@@ -32,6 +32,9 @@ final class MapCommand implements Callable<Integer> {
     @Option(names = "--svg", description = "Print a picture of what is altered instead: an SVG document.")
     private boolean svg;
 
+    @Mixin
+    private SnapshotOption snapshot;
+
     @Parameters(paramLabel = "IMAGE", description = "The image, or the file or loop device that it is served as.")
     private Path image;
 
@@ -40,7 +43,7 @@ final class MapCommand implements Callable<Integer> {
         if (svg && output.isJson()) {
             throw new ParameterException(spec.commandLine(), "--json and --svg exclude each other");
         }
-        ImageView view = ImageView.of(image);
+        ImageView view = ImageView.of(image, snapshot.name());
         if (svg) {
             MapSvg picture = new MapSvg(view.info());
             view.forEachExtent(picture);

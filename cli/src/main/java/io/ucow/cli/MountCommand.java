@@ -32,7 +32,7 @@ import picocli.CommandLine.Spec;
         },
         customSynopsis = {
             "ucow mount [--transport NAME] [--cache MODE] [--detect-zeroes WHEN] [--read-only] [--foreground]"
-                    + " IMAGE... DIR",
+                    + " [--snapshot NAME] IMAGE... DIR",
             "       ucow mount [--transport NAME] [--cache MODE] [--detect-zeroes WHEN] [--read-only] [--foreground]"
                     + " --table FILE|- DIR"
         },
@@ -58,6 +58,9 @@ final class MountCommand implements Callable<Integer> {
     @Option(names = "--read-only", description = "Change nothing, and refuse writes.")
     private boolean readOnly;
 
+    @Mixin
+    private SnapshotOption snapshot;
+
     @Option(
             names = "--foreground",
             description =
@@ -82,6 +85,9 @@ final class MountCommand implements Callable<Integer> {
         }
         if (table != null && !images.isEmpty()) {
             throw new ParameterException(spec.commandLine(), "--table takes no IMAGE, only DIR");
+        }
+        if (table != null && snapshot.name().isPresent()) {
+            throw new ParameterException(spec.commandLine(), "--snapshot is for IMAGE, not for a table");
         }
         RunDirectory run = RunDirectory.ofUser();
         MountSpec mount = mountSpec(images, CanonicalPath.of(paths.get(paths.size() - 1)));
@@ -110,6 +116,7 @@ final class MountCommand implements Callable<Integer> {
                 cache.mode,
                 detectZeroes.isOn(),
                 readOnly,
+                snapshot.name(),
                 canonical,
                 table == null ? Optional.empty() : Optional.of(tableText()),
                 STDIN.equals(table) ? "<stdin>" : String.valueOf(table));

@@ -71,6 +71,12 @@ class MistakesTest {
         mistake(USAGE, "16K or more", "create --base ./base --compress lz4 --chunk 8K ./x.cow");
         mistake(USAGE, "off, full", "create --base ./base --preallocate metadata ./x.cow");
         mistake(USAGE, "exclude each other", "create --base ./base --preallocate full --compress lz4 ./x.cow");
+        mistake(USAGE, "'qcow2' has no option 'max-size'; it has chunk", "create -f qcow2 --size 1G --max-size 1G ./x");
+        mistake(USAGE, "'ucow' has no option 'cluster_size'", "create --size 1G -o cluster_size=64K ./x.cow");
+        mistake(USAGE, "KEY=VALUE", "create --size 1G -o cluster_size ./x.cow");
+        mistake(USAGE, "cluster_size 3000 is not a power of two", "create -f qcow2 --size 1G -o cluster_size=3000 ./x");
+        mistake(USAGE, "give one of them", "create -f qcow2 --size 1G --chunk 64K -o cluster_size=64K ./x");
+        mistake(USAGE, "'qcow2' has no option 'compress'", "create -f qcow2 --size 1G --compress zlib ./x");
         mistake(NOT_FOUND, "nowhere: no such base", "create --base ./nowhere ./x.cow");
         mistake(NOT_FOUND, "nowhere", "create --base ./base ./nowhere/x.cow");
         mistake(EXISTS, "vm.cow: exists already", "create --base ./base ./vm.cow");
@@ -219,9 +225,9 @@ class MistakesTest {
 
         mistake(USAGE, "OUT", "flatten ./vm.cow");
         mistake(USAGE, "'more'", "flatten ./vm.cow ./x.img more");
-        mistake(USAGE, "a raw file has no chunks", "flatten --chunk 64K ./vm.cow ./x.img");
-        mistake(USAGE, "no place for them", "flatten --checksums ./vm.cow ./x.img");
-        mistake(USAGE, "a raw file cannot be compressed", "flatten --compress lz4 ./vm.cow ./x.img");
+        mistake(USAGE, "'raw' has no option 'chunk'", "flatten --chunk 64K ./vm.cow ./x.img");
+        mistake(USAGE, "'raw' has no option 'checksums'", "flatten --checksums ./vm.cow ./x.img");
+        mistake(USAGE, "'raw' has no option 'compress'; it has none", "flatten --compress lz4 ./vm.cow ./x.img");
         mistake(USAGE, "none, lz4", "flatten -O ucow --compress gzip ./vm.cow ./x.cow");
         mistake(USAGE, "power of two", "flatten -O ucow --chunk 48K ./vm.cow ./x.cow");
         mistake(NOT_FOUND, "no such image", "flatten ./nowhere.cow ./x.img");
@@ -233,6 +239,12 @@ class MistakesTest {
         mistake(CORRUPT, "damaged.cow", "flatten ./damaged.cow ./x.img");
         mistake(WRONG_KIND, "dir", "flatten ./dir ./x.img");
 
+        mistake(UNSUPPORTED, "no internal snapshots, but layers", "flatten --snapshot x ./vm.cow ./x.img");
+        mistake(UNSUPPORTED, "no internal snapshots, but layers", "info --snapshot x ./vm.cow");
+        mistake(UNSUPPORTED, "no internal snapshots, but layers", "map --snapshot x ./vm.cow");
+        mistake(USAGE, "not for a table", "mount --snapshot x --table ./base ./dir");
+
+        mistake(DIFF_IMPOSSIBLE, "is no image", "diff --snapshot x ./base ./vm.cow");
         mistake(DIFF_IMPOSSIBLE, "'B'", "diff ./vm.cow");
         mistake(DIFF_IMPOSSIBLE, "nowhere: no such file", "diff ./vm.cow ./nowhere");
         mistake(DIFF_IMPOSSIBLE, "dir: is a directory", "diff ./dir ./base");

@@ -78,7 +78,7 @@ class UcowCliTest {
                 Arguments.of(1, "IMAGE", List.of("check")),
                 Arguments.of(1, "Unknown option", List.of("check", "--frob", "a")),
                 Arguments.of(2, "'OUT'", List.of("flatten", "a")),
-                Arguments.of(2, "no chunks", List.of("flatten", "--chunk", "4K", "a", "b")),
+                Arguments.of(2, "no option 'chunk'", List.of("flatten", "--chunk", "4K", "a", "b")),
                 Arguments.of(2, "8 GiB", List.of("flatten", "-O", "ucow", "--chunk", "8G", "a", "b")),
                 Arguments.of(2, "'B'", List.of("diff", "a")),
                 Arguments.of(2, "'x'", List.of("plugins", "x")));

@@ -106,6 +106,47 @@ record Header(
                 v3 && length > V3_LENGTH ? block.get(104) & 0xff : ZLIB);
     }
 
+    /** Writes all fields that its version has into {@code block}, big-endian, from index 0 on. */
+    void encode(ByteBuffer block) {
+        block.putInt(0, MAGIC).putInt(VERSION_AT, version);
+        block.putLong(BACKING_FILE_OFFSET_AT, backingFileOffset).putInt(BACKING_FILE_SIZE_AT, backingFileSize);
+        block.putInt(20, clusterBits).putLong(24, size).putInt(32, cryptMethod);
+        block.putInt(L1_SIZE_AT, l1Size).putLong(L1_TABLE_OFFSET_AT, l1TableOffset);
+        block.putLong(REFCOUNT_TABLE_OFFSET_AT, refcountTableOffset).putInt(56, refcountTableClusters);
+        block.putInt(60, nbSnapshots).putLong(64, snapshotsOffset);
+        if (version >= 3) {
+            block.putLong(INCOMPATIBLE_AT, incompatibleFeatures).putLong(80, compatibleFeatures);
+            block.putLong(AUTOCLEAR_AT, autoclearFeatures);
+            block.putInt(96, refcountOrder).putInt(100, headerLength);
+            if (headerLength > V3_LENGTH) {
+                block.put(104, (byte) compressionType);
+            }
+        }
+    }
+
+    /** The same with a disk of another size, and another L1 table. */
+    Header withDisk(long sizeBytes, int l1Entries, long l1Offset) {
+        return new Header(
+                version,
+                backingFileOffset,
+                backingFileSize,
+                clusterBits,
+                sizeBytes,
+                cryptMethod,
+                l1Entries,
+                l1Offset,
+                refcountTableOffset,
+                refcountTableClusters,
+                nbSnapshots,
+                snapshotsOffset,
+                incompatibleFeatures,
+                compatibleFeatures,
+                autoclearFeatures,
+                refcountOrder,
+                headerLength,
+                compressionType);
+    }
+
     boolean isDirty() {
         return (incompatibleFeatures & DIRTY) != 0;
     }

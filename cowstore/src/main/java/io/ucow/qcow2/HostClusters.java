@@ -191,6 +191,38 @@ final class HostClusters implements AutoCloseable {
         }
     }
 
+    /**
+     * Takes {@code n} free clusters that are adjacent. Their counts are not durable yet.
+     *
+     * @return the first
+     * @throws StoreFullException if there can be no such place
+     */
+    long allocateAdjacent(long n) throws IOException {
+        if (n >= 1L << blockShift) {
+            // A refcount block would have to be in the middle of it.
+            throw new StoreFullException(
+                    image.image() + ": a table of " + n + " clusters has no place; use larger clusters",
+                    new NativeException("adjacent clusters", Errno.ENOSPC));
+        }
+        lock.lock();
+        try {
+            long found = 0;
+            long cluster = hint;
+            for (; found < n; cluster++) {
+                load(cluster >>> blockShift);
+                found = Refcounts.get(block, order, index(cluster)) == 0 ? found + 1 : 0;
+            }
+            for (long taken = cluster - n; taken < cluster; taken++) {
+                requireNoMetadata(taken);
+                load(taken >>> blockShift);
+                put(taken, 1);
+            }
+            return cluster - n;
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Takes back clusters that were allocated and that nothing refers to: they serve next. */
     void giveBack(long first, long count) {
         try {
@@ -546,6 +578,29 @@ final class HostClusters implements AutoCloseable {
                 reservedClusters -= reservedCount[reserved];
                 release(reservedFirst[reserved], reservedCount[reserved]);
             }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** How many clusters the file has up to the last one that is counted. */
+    long countedClusters() throws IOException {
+        lock.lock();
+        try {
+            long cluster = (file.size() + image.header().clusterSize() - 1) >>> clusterBits;
+            while (cluster > 0) {
+                long number = (cluster - 1) >>> blockShift;
+                if (number >= table.length || table[(int) number] == 0) {
+                    cluster = number << blockShift;
+                    continue;
+                }
+                load(number);
+                if (Refcounts.get(block, order, index(cluster - 1)) != 0) {
+                    break;
+                }
+                cluster--;
+            }
+            return cluster;
         } finally {
             lock.unlock();
         }

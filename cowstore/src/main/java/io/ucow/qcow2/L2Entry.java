@@ -59,9 +59,28 @@ final class L2Entry {
         return sectors * SECTOR - (int) (compressedOffset(entry, clusterBits) & (SECTOR - 1));
     }
 
+    /** The entry of a compressed cluster whose {@code bytes} bytes of data start at {@code offset}. */
+    static long compressed(long offset, int bytes, int clusterBits) {
+        long furtherSectors = (offset + bytes - 1) / SECTOR - offset / SECTOR;
+        return COMPRESSED | furtherSectors << offsetBits(clusterBits) | offset;
+    }
+
     /** Most bytes that {@link #compressedBytes} can be. */
     static int maxCompressedBytes(int clusterBits) {
         return SECTOR << (clusterBits - 8);
+    }
+
+    /** The first host cluster that an entry refers to. */
+    static long firstCluster(long entry, int clusterBits) {
+        return (isCompressed(entry) ? compressedOffset(entry, clusterBits) : offset(entry)) >>> clusterBits;
+    }
+
+    /** The last one; less than {@link #firstCluster} if it refers to none. */
+    static long lastCluster(long entry, int clusterBits) {
+        if (isCompressed(entry)) {
+            return (compressedOffset(entry, clusterBits) + compressedBytes(entry, clusterBits) - 1) >>> clusterBits;
+        }
+        return offset(entry) == 0 ? -1 : offset(entry) >>> clusterBits;
     }
 
     private static int offsetBits(int clusterBits) {

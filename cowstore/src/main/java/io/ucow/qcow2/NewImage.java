@@ -3,6 +3,7 @@ package io.ucow.qcow2;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
+import io.ucow.store.StoreFullException;
 import io.ucow.store.Zeros;
 import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
@@ -14,98 +15,322 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 
 /**
- * Writes an empty image of version 3, with or without extended L2 entries: the header, the refcount table, its blocks, the L1 table, one after the other.
+ * Writes an image from nothing, front to back: clusters are handed out one after the other, and L2 tables and refcount
+ * blocks are placed among them when they are first needed. L1 table, refcount table and header come last, so it is an image
+ * once it is complete and durable, and not before. Nothing is synced until then.
  *
- * <p>Threading: stateless.
+ * <p>Memory: the L1 table, the refcount table, and one refcount block.
+ *
+ * <p>Threading: any number of threads allocate and map.
  */
 final class NewImage {
-    private static final int REFCOUNT_ORDER = 4;
-    private static final int MAX_L1_BYTES = 32 << 20;
+    private static final int MAX_REFCOUNT_TABLE_BYTES = 8 << 20;
+    /** Header, extensions and the longest name fit; what follows in the cluster is a hole. */
+    private static final int HEADER_BYTES = 4096;
+    /** L2 entries that are written at once, in bytes. */
+    private static final int MAX_ENTRY_BYTES = 64 << 10;
 
-    private NewImage() {}
+    private final PositionalFile file;
+    private final ImageOptions options;
+    private final long sizeBytes;
+    private final int clusterBits;
+    private final int blockShift;
+    private final long maxCount;
+
+    /** By guest L2 table, as the header's L1 table will have it. Guarded by this, as all that follows. */
+    private final ByteBuffer l1;
+
+    /** Where refcount blocks are, of which there are {@link #blocks}. */
+    private long[] blockOffsets = new long[16];
+
+    private int blocks;
+    /** The counts of clusters from {@code counted << blockShift} on: the last block that any of them is counted in. */
+    private final ByteBuffer counts;
+
+    private int counted;
+    /** The first cluster that is not handed out; all before it are counted. */
+    private long next;
+    /** Where the compressed data that were placed last end, in bytes. */
+    private long packedEnd;
 
     /**
-     * Writes it and makes it durable.
-     *
-     * @param geometry chunks are to be clusters, or subclusters if {@code extended}
-     * @param origin what is behind it, or null
-     * @param extended whether L2 entries are
+     * @param file empty
+     * @param sizeBytes the disk's, which becomes a multiple of 512
      * @throws IllegalArgumentException if the disk is too large for clusters of this size
-     * @throws IOException if the base's path is too long
      */
-    static void write(PositionalFile file, Geometry geometry, OriginReference origin, boolean extended)
-            throws IOException {
-        int clusterBits = geometry.chunkShift() + (extended ? L2Entry.SUBCLUSTER_SHIFT : 0);
-        long clusterSize = 1L << clusterBits;
-        int tableShift = 2 * clusterBits - (extended ? 4 : 3);
-        long l1Size = (geometry.sizeBytes() + (1L << tableShift) - 1) >>> tableShift;
-        if (l1Size * L1Entry.BYTES > MAX_L1_BYTES) {
-            throw new IllegalArgumentException("a disk of " + geometry.sizeBytes()
-                    + " bytes takes larger clusters than " + clusterSize + " bytes");
+    NewImage(PositionalFile file, long sizeBytes, ImageOptions options) {
+        this.file = file;
+        this.options = options;
+        // As QEMU, which has sectors.
+        this.sizeBytes = new Geometry(sizeBytes + 511 & ~511L, options.chunkBits()).sizeBytes();
+        this.clusterBits = options.clusterBits();
+        this.blockShift = Refcounts.blockShift(clusterBits, options.refcountOrder());
+        this.maxCount = Refcounts.max(options.refcountOrder());
+        int tableShift = clusterBits + options.l2Shift();
+        long l1Size = (this.sizeBytes + (1L << tableShift) - 1) >>> tableShift;
+        if (l1Size > Qcow2Image.MAX_L1_ENTRIES) {
+            throw new IllegalArgumentException(
+                    "a disk of " + sizeBytes + " bytes takes larger clusters than " + options.clusterSize() + " bytes");
         }
-        long l1Clusters = (l1Size * L1Entry.BYTES + clusterSize - 1) >>> clusterBits;
-        long perBlock = 1L << Refcounts.blockShift(clusterBits, REFCOUNT_ORDER);
-        // Each block, and the table's cluster with it, is counted itself.
-        long blocks = 1;
-        long tableClusters = 1;
-        while (blocks * perBlock < 1 + tableClusters + blocks + l1Clusters) {
-            blocks++;
-            tableClusters = (blocks * Long.BYTES + clusterSize - 1) >>> clusterBits;
+        this.l1 = buffer(l1Size * L1Entry.BYTES);
+        this.counts = buffer(options.clusterSize());
+        this.next = 1; // after the header
+        putCount(0, 1);
+    }
+
+    private static ByteBuffer buffer(long bytes) {
+        return ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.BIG_ENDIAN);
+    }
+
+    /**
+     * Takes {@code n} adjacent clusters.
+     *
+     * @return the first one's offset
+     */
+    synchronized long allocate(long n) throws IOException {
+        return take(n) << clusterBits;
+    }
+
+    /** Takes clusters, and before them those of the refcount blocks that it takes to count all of these. */
+    private long take(long n) throws IOException {
+        long added = blocksWith(n) - blocks;
+        for (long i = 0; i < added; i++) {
+            addBlock((next + i) << clusterBits);
         }
-        long l1Offset = (1 + tableClusters + blocks) << clusterBits;
-        // Written out: a full disk must still take an L1 entry.
-        Zeros.write(file, l1Offset, l1Clusters << clusterBits);
-        writeRefcounts(file, clusterBits, tableClusters, blocks, 1 + tableClusters + blocks + l1Clusters);
-        ByteBuffer header = ByteBuffer.allocateDirect((int) clusterSize).order(ByteOrder.BIG_ENDIAN);
-        header.putInt(0, Header.MAGIC).putInt(Header.VERSION_AT, 3).putInt(20, clusterBits);
-        header.putLong(24, geometry.sizeBytes()).putInt(Header.L1_SIZE_AT, (int) l1Size);
-        header.putLong(Header.L1_TABLE_OFFSET_AT, l1Offset);
-        header.putLong(Header.REFCOUNT_TABLE_OFFSET_AT, clusterSize).putInt(56, (int) tableClusters);
-        header.putLong(Header.INCOMPATIBLE_AT, extended ? Header.EXTENDED_L2 : 0);
-        header.putInt(96, REFCOUNT_ORDER).putInt(100, Header.FULL_LENGTH);
+        long first = next + added;
+        long end = first + n;
+        for (; next < end; next++) {
+            count(next);
+        }
+        return first;
+    }
+
+    /** How many refcount blocks there are once {@code n} more clusters are taken. */
+    private long blocksWith(long n) {
+        long with = blocks;
+        while (with < blocksUpTo(next + with - blocks + n)) {
+            with++;
+        }
+        return with;
+    }
+
+    private long blocksUpTo(long clusters) {
+        return (clusters + (1L << blockShift) - 1) >>> blockShift;
+    }
+
+    private void addBlock(long offset) throws StoreFullException {
+        if ((long) (blocks + 1) * Long.BYTES > MAX_REFCOUNT_TABLE_BYTES) {
+            throw new StoreFullException(
+                    file.name() + ": has as many clusters as a refcount table can count; use larger clusters",
+                    new NativeException("refcount table", Errno.ENOSPC));
+        }
+        if (blocks == blockOffsets.length) {
+            blockOffsets = Arrays.copyOf(blockOffsets, 2 * blocks);
+        }
+        blockOffsets[blocks++] = offset;
+    }
+
+    /** Counts the next cluster. Those of one block come together, so it is written once. */
+    private void count(long cluster) throws IOException {
+        int number = (int) (cluster >>> blockShift);
+        if (number != counted) {
+            writeCounts();
+            Zeros.fill(counts.clear());
+            counted = number;
+        }
+        putCount(cluster, 1);
+    }
+
+    private int index(long cluster) {
+        return (int) (cluster & ((1L << blockShift) - 1));
+    }
+
+    private void writeCounts() throws IOException {
+        file.write(counts.clear(), blockOffsets[counted]);
+    }
+
+    /**
+     * Takes {@code bytes} adjacent bytes, fewer than a cluster has: right after those taken before, where that is possible.
+     *
+     * @return their offset
+     */
+    synchronized long allocatePacked(int bytes) throws IOException {
+        long end = packedEnd + bytes;
+        long open = packedEnd >>> clusterBits;
+        boolean fits = end <= (open + 1) << clusterBits;
+        // Else they go on in the next cluster, which must not be in use, nor a refcount block's.
+        if (isOpen(open) && (fits || (open == next - 1 && blocksWith(1) == blocks))) {
+            putCount(open, getCount(open) + 1);
+            if (!fits) {
+                take(1);
+            }
+        } else {
+            long start = take(1) << clusterBits;
+            end = start + bytes;
+        }
+        packedEnd = end;
+        return end - bytes;
+    }
+
+    /** True when the cluster has compressed data, and room for more, and its count is at hand and can be higher. */
+    private boolean isOpen(long cluster) {
+        return (packedEnd & (options.clusterSize() - 1)) != 0
+                && cluster >>> blockShift == counted
+                && getCount(cluster) != maxCount;
+    }
+
+    private long getCount(long cluster) {
+        return Refcounts.get(counts, options.refcountOrder(), index(cluster));
+    }
+
+    private void putCount(long cluster, long count) {
+        Refcounts.put(counts, options.refcountOrder(), index(cluster), count);
+    }
+
+    /**
+     * Maps guest clusters.
+     *
+     * @param first the first of them
+     * @param entries their L2 entries, as the file is to have them, with their bitmaps
+     */
+    void map(long first, ByteBuffer entries) throws IOException {
+        long cluster = first;
+        int limit = entries.limit();
+        while (entries.position() < limit) {
+            long table = cluster >>> options.l2Shift();
+            long index = cluster & (1L << options.l2Shift()) - 1;
+            int bytes =
+                    (int) Math.min(limit - entries.position(), options.clusterSize() - index * options.entryBytes());
+            file.write(entries.limit(entries.position() + bytes), tableOffset(table) + index * options.entryBytes());
+            entries.limit(limit);
+            cluster += bytes / options.entryBytes();
+        }
+    }
+
+    /** Where an L2 table is, which is a hole at first: nothing was ever written there. */
+    private synchronized long tableOffset(long table) throws IOException {
+        int at = (int) table * L1Entry.BYTES;
+        if (l1.getLong(at) == 0) {
+            l1.putLong(at, L1Entry.COPIED | allocate(1));
+        }
+        return L1Entry.offset(l1.getLong(at));
+    }
+
+    /** Gives every guest cluster its place, and as much more of it as {@code how} says. */
+    void preallocate(ImageOptions.Preallocation how) throws IOException {
+        ByteBuffer entries = buffer(Math.min(options.clusterSize(), MAX_ENTRY_BYTES));
+        int most = entries.capacity() / options.entryBytes();
+        long clusters = (sizeBytes + options.clusterSize() - 1) >>> clusterBits;
+        for (long first = 0; first < clusters; first += most) {
+            int n = (int) Math.min(most, clusters - first);
+            long offset = allocate(n);
+            entries.clear();
+            for (int i = 0; i < n; i++) {
+                entries.putLong(L2Entry.COPIED | offset + ((long) i << clusterBits));
+                if (options.extendedL2()) {
+                    entries.putLong(0); // a place for all subclusters, and none of them in use
+                }
+            }
+            map(first, entries.flip());
+            if (how == ImageOptions.Preallocation.FALLOC) {
+                setAside(offset, (long) n << clusterBits);
+            } else if (how == ImageOptions.Preallocation.FULL) {
+                Zeros.write(file, offset, (long) n << clusterBits);
+            }
+        }
+    }
+
+    private void setAside(long offset, long bytes) throws IOException {
+        try {
+            file.preallocate(offset, bytes);
+        } catch (IOException e) {
+            if (Errno.of(e) == Errno.EOPNOTSUPP) {
+                throw new IOException(
+                        file.name() + ": its file system cannot set space aside; take " + ImageOptions.PREALLOCATION
+                                + "=full, or metadata",
+                        e);
+            }
+            throw e;
+        }
+    }
+
+    /**
+     * Makes an image of it, durable on return.
+     *
+     * @param origin what is behind it, or null
+     * @throws IOException also if the base's path is too long
+     */
+    synchronized void complete(OriginReference origin) throws IOException {
+        ByteBuffer header = buffer(Math.min(options.clusterSize(), HEADER_BYTES));
         if (origin != null) {
-            putBacking(header, origin, file.name());
+            putBacking(header, origin);
         }
-        file.write(header, 0);
+        int size = options.clusterSize();
+        long l1Offset = allocate(((long) l1.capacity() + size - 1) >>> clusterBits);
+        // Written out: a full disk must still take an L1 entry.
+        Zeros.write(file, l1Offset, (next << clusterBits) - l1Offset);
+        file.write(l1.clear(), l1Offset);
+        long tableClusters = 1;
+        while (blocksWith(tableClusters) * Long.BYTES > tableClusters << clusterBits) {
+            tableClusters++;
+        }
+        long tableOffset = allocate(tableClusters);
+        ByteBuffer table = buffer(tableClusters << clusterBits);
+        for (int i = 0; i < blocks; i++) {
+            table.putLong(blockOffsets[i]);
+        }
+        file.write(table.clear(), tableOffset);
+        writeCounts();
+        header(header, l1Offset, tableOffset, (int) tableClusters).encode(header);
+        // All that it refers to first, or power loss could leave an image with nothing in it.
+        file.sync();
+        file.write(header.clear(), 0);
         file.sync();
     }
 
-    private static void writeRefcounts(PositionalFile file, int clusterBits, long tableClusters, long blocks, long used)
-            throws IOException {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(1 << clusterBits).order(ByteOrder.BIG_ENDIAN);
-        long perBlock = 1L << Refcounts.blockShift(clusterBits, REFCOUNT_ORDER);
-        long firstBlock = 1 + tableClusters;
-        for (long i = 0; i < blocks; i++) {
-            for (int k = 0; k < perBlock; k++) {
-                Refcounts.put(buffer, REFCOUNT_ORDER, k, i * perBlock + k < used ? 1 : 0);
-            }
-            file.write(buffer.clear(), (firstBlock + i) << clusterBits);
-        }
-        ByteBuffer table =
-                ByteBuffer.allocateDirect((int) (tableClusters << clusterBits)).order(ByteOrder.BIG_ENDIAN);
-        for (int i = 0; i < blocks; i++) {
-            table.putLong(i * Long.BYTES, (firstBlock + i) << clusterBits);
-        }
-        file.write(table, 1L << clusterBits);
+    private Header header(ByteBuffer block, long l1Offset, long tableOffset, int tableClusters) {
+        return new Header(
+                options.version(),
+                block.getLong(Header.BACKING_FILE_OFFSET_AT),
+                block.getInt(Header.BACKING_FILE_SIZE_AT),
+                clusterBits,
+                sizeBytes,
+                0,
+                l1.capacity() / L1Entry.BYTES,
+                l1Offset,
+                tableOffset,
+                tableClusters,
+                0,
+                0,
+                options.incompatibleFeatures(),
+                options.compatibleFeatures(),
+                0,
+                options.refcountOrder(),
+                options.version() < 3 ? Header.V2_LENGTH : Header.FULL_LENGTH,
+                options.compressionType());
     }
 
-    private static void putBacking(ByteBuffer header, OriginReference origin, String image) throws IOException {
-        byte[] format = format(origin, Path.of(image)).getBytes(StandardCharsets.US_ASCII);
+    /** Puts the backing file's format and name into the header's cluster, and where they are into the header. */
+    private void putBacking(ByteBuffer header, OriginReference origin) throws IOException {
+        byte[] format = format(origin, Path.of(file.name())).getBytes(StandardCharsets.US_ASCII);
         byte[] name = spelled(origin.path()).getBytes(StandardCharsets.UTF_8);
-        int nameAt = Header.FULL_LENGTH + 16 + 8;
+        int at = options.version() < 3 ? Header.V2_LENGTH : Header.FULL_LENGTH;
+        // The format's extension, and an empty one that ends them.
+        int nameAt = at + 8 + 8 + 8;
         if (name.length > BackingFile.MAX_NAME_BYTES || nameAt + name.length > header.capacity()) {
-            throw new IOException(image + ": the base's path is longer than "
+            throw new IOException(file.name() + ": the base's path is longer than "
                     + Math.min(BackingFile.MAX_NAME_BYTES, header.capacity() - nameAt)
                     + " bytes; put the base nearer to the image");
         }
-        header.putInt(Header.FULL_LENGTH, HeaderExtensions.BACKING_FORMAT)
-                .putInt(Header.FULL_LENGTH + 4, format.length)
-                .put(Header.FULL_LENGTH + 8, format)
+        header.putInt(at, HeaderExtensions.BACKING_FORMAT)
+                .putInt(at + 4, format.length)
+                .put(at + 8, format)
                 .put(nameAt, name)
-                .putLong(8, nameAt)
-                .putInt(16, name.length);
+                .putLong(Header.BACKING_FILE_OFFSET_AT, nameAt)
+                .putInt(Header.BACKING_FILE_SIZE_AT, name.length);
     }
 
     /** A name that QEMU does not take for one of its protocols. */

@@ -3,16 +3,17 @@ package io.ucow.qcow2;
 import io.ucow.store.CacheMode;
 import io.ucow.store.CheckReport;
 import io.ucow.store.CorruptStoreException;
+import io.ucow.store.DeviceCopier;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
-import io.ucow.store.Geometry;
 import io.ucow.store.GracePeriod;
-import io.ucow.store.ImageInfo;
 import io.ucow.store.MetadataCopy;
+import io.ucow.store.Origin;
 import io.ucow.store.OriginReference;
 import io.ucow.store.RepairReport;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreInUseException;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.sys.DirectFile;
 import io.ucow.sys.Libc;
@@ -22,7 +23,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -71,20 +74,34 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     }
 
     @Override
-    public void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes)
-            throws IOException {
-        if (maxBytes != 0) {
-            throw new IllegalArgumentException(file.name() + ": a qcow2 image cannot be kept to a greatest size");
-        }
-        NewImage.write(file, geometry, origin, false);
+    public List<String> options() {
+        return Stream.concat(ImageOptions.NAMES.stream(), Stream.of(ImageOptions.PREALLOCATION))
+                .toList();
     }
 
-    /** With extended L2 entries if that one has them. */
     @Override
-    public void createAbove(PositionalFile file, ImageInfo below, Geometry geometry, OriginReference origin)
+    public void create(PositionalFile file, long sizeBytes, OriginReference origin, StoreOptions options)
             throws IOException {
-        NewImage.write(
-                file, geometry, origin, Boolean.parseBoolean(below.details().get(EXTENDED_L2)));
+        ImageOptions read = ImageOptions.of(options);
+        NewImage image = new NewImage(file, sizeBytes, read);
+        if (read.preallocation() != ImageOptions.Preallocation.OFF) {
+            if (origin != null && !read.extendedL2()) {
+                throw new IllegalArgumentException(ImageOptions.PREALLOCATION + " and a base go together with "
+                        + ImageOptions.EXTENDED_L2 + "=on only");
+            }
+            image.preallocate(read.preallocation());
+        }
+        image.complete(origin);
+    }
+
+    @Override
+    public Optional<DeviceCopier> copier() {
+        return Optional.of(new ImageCopier());
+    }
+
+    @Override
+    public StoreOptions optionsOf(PositionalFile file, Path image) throws IOException {
+        return ImageOptions.like(Qcow2Image.read(file, image).header());
     }
 
     @Override
@@ -113,10 +130,25 @@ public final class Qcow2Format implements ExceptionStoreProvider {
 
     @Override
     public ExceptionStore open(PositionalFile file, Path image, StoreContext context) throws IOException {
+        return open(file, () -> Qcow2Image.read(file, image), context);
+    }
+
+    @Override
+    public ExceptionStore openSnapshot(PositionalFile file, Path image, String snapshot, StoreContext context)
+            throws IOException {
+        return open(file, () -> Qcow2Image.read(file, image).at(snapshot, file), context);
+    }
+
+    /** What is to be opened. */
+    private interface Disk {
+        Qcow2Image read() throws IOException;
+    }
+
+    private ExceptionStore open(PositionalFile file, Disk disk, StoreContext context) throws IOException {
         PositionalFile data = file;
         boolean done = false;
         try {
-            Qcow2Image found = Qcow2Image.read(file, image);
+            Qcow2Image found = disk.read();
             if (!context.readOnly()) {
                 Writer.requireWritable(found);
             }
@@ -212,5 +244,12 @@ public final class Qcow2Format implements ExceptionStoreProvider {
             LogExtension.withdraw(file, found);
             file.sync();
         }
+    }
+
+    @Override
+    public void resize(PositionalFile file, Path image, UUID bootId, Origin origin, long sizeBytes, boolean mayShrink)
+            throws IOException {
+        settleLog(file, image, bootId);
+        new Qcow2Resize(file, image, bootId, origin).run(sizeBytes, mayShrink);
     }
 }

@@ -10,10 +10,13 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * What an image's header says, found to be in range and of a kind that can be read. Limits are QEMU's.
@@ -21,15 +24,21 @@ import java.util.Optional;
  * @param image the path to show to people
  * @param geometry chunks are clusters, or subclusters with extended L2 entries
  * @param backingName the backing file as the header has it
+ * @param snapshot the internal snapshot that the header's disk is; empty for the current state
  */
 record Qcow2Image(
-        Path image, Header header, HeaderExtensions extensions, Geometry geometry, Optional<String> backingName) {
+        Path image,
+        Header header,
+        HeaderExtensions extensions,
+        Geometry geometry,
+        Optional<String> backingName,
+        Optional<SnapshotEntry> snapshot) {
     /** What a guest cluster can be in bits. */
     static final int MIN_CLUSTER_BITS = 9, MAX_CLUSTER_BITS = 21;
 
     private static final int MIN_EXTENDED_CLUSTER_BITS = 14;
     private static final int MAX_BACKING_NAME_BYTES = 1023;
-    private static final int MAX_L1_BYTES = 32 << 20;
+    static final int MAX_L1_ENTRIES = (32 << 20) / L1Entry.BYTES;
     private static final int MAX_REFCOUNT_TABLE_BYTES = 8 << 20;
     private static final int MAX_SNAPSHOTS = 65536;
     private static final int MAX_SNAPSHOT_TABLE_BYTES = 64 << 20;
@@ -73,7 +82,7 @@ record Qcow2Image(
                 HeaderExtensions.decode(block.limit(end).position(header.headerLength()), image.toString());
         requireKnown(image, header, extensions);
         requireTables(image, header, file.size());
-        return new Qcow2Image(image, header, extensions, geometry(image, header), backing);
+        return new Qcow2Image(image, header, extensions, geometry(image, header), backing, Optional.empty());
     }
 
     private static int minLength(Header header) {
@@ -136,7 +145,7 @@ record Qcow2Image(
     }
 
     private static void requireTables(Path image, Header header, long fileSize) throws IOException {
-        require(image, 36, "l1_size", header.l1Size(), 0, MAX_L1_BYTES / L1Entry.BYTES);
+        require(image, 36, "l1_size", header.l1Size(), 0, MAX_L1_ENTRIES);
         requireArea(image, 40, "L1 table", header, header.l1TableOffset(), l1Needed(header) * L1Entry.BYTES, fileSize);
         if (header.l1Size() < l1Needed(header)) {
             throw corrupt(
@@ -167,8 +176,13 @@ record Qcow2Image(
 
     /** Entries of the L1 table that the disk takes; more than there may be for a size that is out of range. */
     private static long l1Needed(Header header) {
+        return l1Needed(header, header.size());
+    }
+
+    /** The same for a disk of another size. */
+    static long l1Needed(Header header, long sizeBytes) {
         int tableShift = header.clusterBits() + l2Shift(header);
-        return (header.size() >>> tableShift) + ((header.size() & ((1L << tableShift) - 1)) == 0 ? 0 : 1);
+        return (sizeBytes >>> tableShift) + ((sizeBytes & ((1L << tableShift) - 1)) == 0 ? 0 : 1);
     }
 
     /** Binary logarithm of the entries in an L2 table. */
@@ -179,16 +193,20 @@ record Qcow2Image(
     private static void requireArea(
             Path image, int at, String what, Header header, long offset, long bytes, long fileSize)
             throws CorruptStoreException {
-        if (offset < 0
-                || (offset & (header.clusterSize() - 1)) != 0
-                || offset > fileSize
-                || bytes > fileSize - offset) {
+        if (!isArea(header, offset, bytes, fileSize)) {
             throw corrupt(
                     image,
                     at,
                     "the " + what + ", " + bytes + " bytes at 0x" + Long.toHexString(offset)
                             + ", is not on a cluster boundary within the file's " + fileSize + " bytes");
         }
+    }
+
+    private static boolean isArea(Header header, long offset, long bytes, long fileSize) {
+        return offset >= 0
+                && (offset & (header.clusterSize() - 1)) == 0
+                && offset <= fileSize
+                && bytes <= fileSize - offset;
     }
 
     private static Geometry geometry(Path image, Header header) throws UnsupportedFormatException {
@@ -198,6 +216,49 @@ record Qcow2Image(
         } catch (IllegalArgumentException e) {
             throw new UnsupportedFormatException(image + ": " + e.getMessage(), e);
         }
+    }
+
+    /**
+     * The same image with another disk, whose L1 table is known to be sound.
+     *
+     * @throws UnsupportedFormatException if there is no disk of that size
+     */
+    Qcow2Image withDisk(Header other) throws UnsupportedFormatException {
+        return new Qcow2Image(image, other, extensions, geometry(image, other), backingName, snapshot);
+    }
+
+    /**
+     * The image as it was when an internal snapshot was taken, to be read.
+     *
+     * @param wanted the snapshot's id, or its name
+     * @throws NoSuchFileException if there is none; with those that there are
+     * @throws CorruptStoreException if its L1 table cannot be one
+     */
+    Qcow2Image at(String wanted, PositionalFile file) throws IOException {
+        List<SnapshotEntry> all = snapshots(file);
+        SnapshotEntry found = Stream.concat(
+                        all.stream().filter(s -> s.id().equals(wanted)),
+                        all.stream().filter(s -> s.name().equals(wanted)))
+                .findFirst()
+                .orElseThrow(() -> new NoSuchFileException(image.toString(), null, noSnapshot(wanted, all)));
+        Header then = header.withDisk(
+                found.diskSize() < 0 ? header.size() : found.diskSize(), found.l1Size(), found.l1TableOffset());
+        long bytes = l1Needed(then) * L1Entry.BYTES;
+        if (then.l1Size() < l1Needed(then) || !isArea(then, then.l1TableOffset(), bytes, file.size())) {
+            throw corrupt(
+                    image,
+                    then.l1TableOffset(),
+                    "the L1 table of snapshot '" + wanted + "', " + Integer.toUnsignedString(then.l1Size())
+                            + " entries, cannot be that of a disk of " + then.size() + " bytes");
+        }
+        return new Qcow2Image(image, then, extensions, geometry(image, then), backingName, Optional.of(found));
+    }
+
+    private static String noSnapshot(String wanted, List<SnapshotEntry> all) {
+        return all.isEmpty()
+                ? "has no internal snapshots"
+                : "has no internal snapshot '" + wanted + "'; it has "
+                        + all.stream().map(SnapshotEntry::label).collect(Collectors.joining(", "));
     }
 
     /** Binary logarithm of the chunks that a cluster is. */

@@ -262,6 +262,7 @@ final class Qcow2Store implements ExceptionStore {
     private Map<String, String> details() throws IOException {
         Header header = image.header();
         Map<String, String> details = new LinkedHashMap<>();
+        image.snapshot().ifPresent(s -> details.put("snapshot", s.label()));
         details.put("cluster size", Integer.toString(header.clusterSize()));
         details.put(Qcow2Format.EXTENDED_L2, Boolean.toString(header.hasExtendedL2()));
         details.put("compression type", header.compressionType() == Header.ZSTD ? "zstd" : "zlib");
@@ -282,9 +283,7 @@ final class Qcow2Store implements ExceptionStore {
         if (header.nbSnapshots() > 0) {
             details.put(
                     "snapshots",
-                    image.snapshots(file).stream()
-                            .map(s -> s.name().isEmpty() ? s.id() : s.name())
-                            .collect(Collectors.joining(", ")));
+                    image.snapshots(file).stream().map(SnapshotEntry::label).collect(Collectors.joining(", ")));
         }
         return details;
     }
@@ -313,10 +312,16 @@ final class Qcow2Store implements ExceptionStore {
 
     @Override
     public void close() throws IOException {
+        try (file;
+                data) {
+            release();
+        }
+    }
+
+    /** As {@link #close}, but the files stay open. */
+    void release() throws IOException {
         if (closed.compareAndSet(false, true)) {
-            try (file;
-                    data;
-                    map;
+            try (map;
                     decompressors) {
                 if (writer != null) {
                     writer.close();

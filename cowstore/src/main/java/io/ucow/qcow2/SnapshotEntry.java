@@ -53,6 +53,11 @@ record SnapshotEntry(String id, String name, long l1TableOffset, int l1Size, int
                 extra >= DISK_SIZE_END ? table.getLong(at + FIXED_BYTES + 8) : -1);
     }
 
+    /** Its id and name, for people. */
+    String label() {
+        return name.isEmpty() ? id : id + " '" + name + "'";
+    }
+
     private static String text(ByteBuffer table, int at, int length) {
         byte[] bytes = new byte[length];
         table.get(at, bytes);

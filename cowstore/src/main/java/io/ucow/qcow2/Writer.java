@@ -106,7 +106,7 @@ final class Writer implements AutoCloseable {
     /**
      * @param data {@code file}, or the external data file
      * @param log what a killed process of this boot left, taken over if this does not throw; null for none
-     * @param maxLogBytes what a log may have, at least a cluster's
+     * @param maxLogBytes what a log may have, at least a cluster's; 0 for none
      */
     Writer(
             PositionalFile file,
@@ -134,7 +134,7 @@ final class Writer implements AutoCloseable {
         this.hosts = new HostClusters(file, image, map);
         this.places = new Places(file, image, map, hosts, decompressors);
         this.tables = new L2Writer(file, image, map, freed);
-        this.withoutLog = image.header().version() < 3 || external || extended;
+        this.withoutLog = maxLogBytes == 0 || image.header().version() < 3 || external || extended;
         this.log = log;
         try {
             if (log == null) {

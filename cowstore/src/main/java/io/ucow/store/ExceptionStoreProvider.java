@@ -5,6 +5,7 @@ import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 
@@ -38,75 +39,34 @@ public interface ExceptionStoreProvider {
         return file.tryLock(exclusive);
     }
 
+    /** The names of those {@link StoreOptions} that {@link #create} understands, in the order to list them in. */
+    List<String> options();
+
     /**
      * Writes an empty store into {@code file}, which is empty, and makes it durable. The caller removes the file when
      * this fails.
      *
+     * @param sizeBytes capacity of the device
      * @param origin what to record of the base, or null
-     * @param maxBytes what the file may grow to, metadata included; 0 for no limit
-     * @throws IllegalArgumentException if {@code maxBytes} is too little, or the format cannot keep to it; in words fit for
-     *     a command line's user
+     * @param options none but those that it {@linkplain #options understands}
+     * @throws IllegalArgumentException if a value is wrong, or does not go with another; in words fit for a command line's
+     *     user
+     * @throws StoreFullException if space is to be set aside, and there is not so much
      */
-    void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes) throws IOException;
+    void create(PositionalFile file, long sizeBytes, OriginReference origin, StoreOptions options) throws IOException;
 
-    /**
-     * As the other, for a store that compresses chunks which are not written to any more.
-     *
-     * @throws IllegalArgumentException also if the format cannot do that
-     */
-    default void create(
-            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, Compression compression)
-            throws IOException {
-        if (compression != Compression.NONE) {
-            throw new IllegalArgumentException("format '" + name() + "' does not compress");
-        }
-        create(file, geometry, origin, maxBytes);
+    /** What makes stores of all that a device holds; empty where one is created, and its device written to. */
+    default Optional<DeviceCopier> copier() {
+        return Optional.empty();
     }
 
     /**
-     * As the other, for a store that has checksums of what it holds, and compares them when that is read.
+     * The options that make a store of the same kind as the one in {@code file}, which the caller has locked and keeps; space
+     * set aside is not of the kind.
      *
-     * @throws IllegalArgumentException also if the format cannot do that
+     * @param image the path to show to people
      */
-    default void create(
-            PositionalFile file,
-            Geometry geometry,
-            OriginReference origin,
-            long maxBytes,
-            Compression compression,
-            boolean checksums)
-            throws IOException {
-        if (checksums) {
-            throw new IllegalArgumentException("format '" + name() + "' has no checksums of what it holds");
-        }
-        create(file, geometry, origin, maxBytes, compression);
-    }
-
-    /**
-     * As {@link #create}, for a store that is to have the options of the one that it is created on.
-     *
-     * @param below what is known of that one
-     */
-    default void createAbove(PositionalFile file, ImageInfo below, Geometry geometry, OriginReference origin)
-            throws IOException {
-        create(file, geometry, origin, below.maxBytes(), below.compression(), below.checksums());
-    }
-
-    /**
-     * Has the file system set aside all space that a store can need which {@link #create} has just made, up to its limit, so
-     * that no write to its device lacks any.
-     *
-     * @throws IllegalArgumentException if the format cannot do that; in words fit for a command line's user
-     * @throws StoreFullException if there is not so much
-     */
-    default void reserve(PositionalFile file, Path image) throws IOException {
-        throw new IllegalArgumentException("format '" + name() + "' does not preallocate");
-    }
-
-    /** As the other, without a limit. */
-    default void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
-        create(file, geometry, origin, 0);
-    }
+    StoreOptions optionsOf(PositionalFile file, Path image) throws IOException;
 
     /**
      * What is recorded of the base, read without changing or recovering anything; the caller has locked {@code file} and
@@ -146,6 +106,22 @@ public interface ExceptionStoreProvider {
      * @param context what the store may rely on
      */
     ExceptionStore open(PositionalFile file, Path image, StoreContext context) throws IOException;
+
+    /**
+     * Opens what an internal snapshot holds, to be read. As {@link #open} in all else.
+     *
+     * @param snapshot its name, or what else identifies it
+     * @param context read-only
+     * @throws java.nio.file.NoSuchFileException if there is none of that name; with those that there are
+     * @throws UnsupportedFormatException if images of this format have no internal snapshots
+     */
+    default ExceptionStore openSnapshot(PositionalFile file, Path image, String snapshot, StoreContext context)
+            throws IOException {
+        try (file) {
+            throw new UnsupportedFormatException(image + ": images of format '" + name()
+                    + "' have no internal snapshots, but layers, which are files: ucow info --chain " + image);
+        }
+    }
 
     /**
      * Verifies all metadata of a store without changing it; the caller has locked {@code file} and closes it.

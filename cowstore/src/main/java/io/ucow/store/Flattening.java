@@ -55,47 +55,47 @@ public final class Flattening {
      * Writes an image without a base, in which blocks of zeros take no space.
      *
      * @param out must not exist
-     * @param chunkBytes as {@link CreateOptions}
      * @param format the plug-in's name
-     * @param compression what its chunks are compressed with
-     * @param checksums as {@link CreateOptions}
+     * @param options what kind of an image it is to be
      * @param content what identifies all that {@code device} holds, see {@link Images#contentId}; empty when that is not known
      * @param progress as {@link DeviceCopy#copy}
      * @throws FileAlreadyExistsException if {@code out} exists
      * @throws StoreFullException if there is no room for it
      * @throws UnsupportedFormatException if no plug-in has the format's name
-     * @throws IllegalArgumentException if the chunk size is not possible, or not for a device of this size
+     * @throws IllegalArgumentException if the format does not know an option, or cannot have its value
      */
     public static void toImage(
             BlockDevice device,
             Path out,
-            int chunkBytes,
             String format,
-            Compression compression,
-            boolean checksums,
+            StoreOptions options,
             Optional<ContentId> content,
             LongConsumer progress)
             throws IOException {
-        OptionalLong size = OptionalLong.of(device.sizeBytes());
+        ExceptionStoreProvider plugin = Images.plugin(format);
+        Optional<DeviceCopier> copier = plugin.copier();
+        options.requireKnown(format, copier.isPresent() ? copier.get().options() : plugin.options());
         write(out, part -> {
-            Images.create(new CreateOptions(
-                    part,
-                    Optional.empty(),
-                    size,
-                    chunkBytes,
-                    format,
-                    OptionalLong.empty(),
-                    compression,
-                    checksums,
-                    false));
-            try (CowDevice image = Images.open(part, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
-                DeviceCopy.copy(device, new PackingSink(image), progress);
-                image.packAll();
+            if (copier.isPresent()) {
+                Images.create(plugin, part, file -> copier.get().copy(device, file, options, progress));
+            } else {
+                copyIntoEmpty(device, format, part, options, progress);
             }
             if (content.isPresent()) {
                 Images.holdContent(part, content.get());
             }
         });
+    }
+
+    private static void copyIntoEmpty(
+            BlockDevice device, String format, Path part, StoreOptions options, LongConsumer progress)
+            throws IOException {
+        OptionalLong size = OptionalLong.of(device.sizeBytes());
+        Images.create(new CreateOptions(part, Optional.empty(), size, format, options));
+        try (CowDevice image = Images.open(part, new OpenOptions(false, CacheMode.WRITEBACK, false, false))) {
+            DeviceCopy.copy(device, new PackingSink(image), progress);
+            image.packAll();
+        }
     }
 
     /** Writes to an image, and from time to time packs what was written, so that it never takes much more than packed. */

@@ -5,6 +5,7 @@ import io.ucow.sys.FileStatus;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
+import io.ucow.sys.PositionalFile;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -49,10 +50,11 @@ public final class Images {
      * @throws UnsupportedFormatException if no plug-in has the format's name, the base is an image that was not closed
      *     properly, or has as many images behind it as there may be
      * @throws StoreInUseException if the base is an image that is open for writing
-     * @throws IllegalArgumentException if the size is out of range for the chunk size, or the greatest size too little
+     * @throws IllegalArgumentException if the format does not know an option, or cannot have its value
      */
     public static void create(CreateOptions options) throws IOException {
         ExceptionStoreProvider plugin = plugin(options.format());
+        options.store().requireKnown(plugin.name(), plugin.options());
         try (BaseOrigin origin =
                 options.base().isPresent() ? openNewBase(options.base().get(), Chain.fromNewImage()) : null) {
             OriginReference reference = origin == null
@@ -60,8 +62,7 @@ public final class Images {
                     : origin.reference(
                             referencePath(options.base().get(), options.image()).toString());
             long size = options.sizeBytes().orElseGet(() -> origin.sizeBytes());
-            Geometry geometry = new Geometry(size, Integer.numberOfTrailingZeros(options.chunkBytes()));
-            create(plugin, options, geometry, reference);
+            create(plugin, options.image(), file -> plugin.create(file, size, reference, options.store()));
         }
     }
 
@@ -149,24 +150,18 @@ public final class Images {
         }
     }
 
-    private static void create(
-            ExceptionStoreProvider plugin, CreateOptions options, Geometry geometry, OriginReference origin)
-            throws IOException {
-        Path image = options.image();
+    /** Writes what a new image is to be. */
+    interface NewContent {
+        void writeTo(NativeFile file) throws IOException;
+    }
+
+    /** Makes a file, locked, and has it written; nothing is left behind when that fails. */
+    static void create(ExceptionStoreProvider plugin, Path image, NewContent content) throws IOException {
         try (NativeFile file = createFile(image)) {
             boolean done = false;
             try {
                 lock(plugin, file, image, true);
-                plugin.create(
-                        file,
-                        geometry,
-                        origin,
-                        options.maxBytes().orElse(0),
-                        options.compression(),
-                        options.checksums());
-                if (options.reserved()) {
-                    plugin.reserve(file, image);
-                }
+                content.writeTo(file);
                 done = true;
             } finally {
                 if (!done) {
@@ -228,7 +223,7 @@ public final class Images {
         }
         try {
             CowDevice device =
-                    new CowDevice(locked.openStore(context, options.cache()), origin, readers, options.detectZeroes());
+                    new CowDevice(locked.openStore(context, options), origin, readers, options.detectZeroes());
             if (options.background()) {
                 device.startPacking(locked.image().toString());
             }
@@ -251,12 +246,25 @@ public final class Images {
      * @throws IOException as {@link #open(Path, OpenOptions)} if it is an image
      */
     public static Origin openContent(Path path) throws IOException {
+        return openContent(path, Optional.empty());
+    }
+
+    /**
+     * The same of an internal snapshot.
+     *
+     * @param snapshot its id or name; empty for the current state
+     * @throws UnsupportedFormatException also if there is a name, and {@code path} is no image
+     */
+    public static Origin openContent(Path path, Optional<String> snapshot) throws IOException {
         if (Libc.statx(path).isRegular()) {
             try (NativeFile file = NativeFile.open(path, Libc.O_RDONLY)) {
                 if (pluginOf(headOf(file)).isPresent()) {
-                    return new DeviceOrigin(open(path, true));
+                    return new DeviceOrigin(open(path, OpenOptions.of(true).at(snapshot)));
                 }
             }
+        }
+        if (snapshot.isPresent()) {
+            throw new UnsupportedFormatException(path + ": is no image, and has no internal snapshots");
         }
         return FileOrigin.open(path, CacheMode.WRITEBACK);
     }
@@ -550,7 +558,16 @@ public final class Images {
 
     /** What is known of an image, without opening its base. Throws as {@link #open}. */
     public static ImageInfo info(Path image) throws IOException {
-        try (ExceptionStore store = openStore(image)) {
+        return info(image, Optional.empty());
+    }
+
+    /**
+     * The same of an internal snapshot.
+     *
+     * @param snapshot its id or name; empty for the current state
+     */
+    public static ImageInfo info(Path image, Optional<String> snapshot) throws IOException {
+        try (ExceptionStore store = openStore(image, OpenOptions.of(true).at(snapshot))) {
             return store.info();
         }
     }
@@ -570,17 +587,21 @@ public final class Images {
 
     /** Opens an image's store, read-only, and not its base; for who looks at its map. */
     static ExceptionStore openStore(Path image) throws IOException {
-        return openToLook(LockedImage.open(image, true));
+        return openStore(image, OpenOptions.of(true));
     }
 
-    private static ExceptionStore openToLook(LockedImage locked) throws IOException {
+    private static ExceptionStore openStore(Path image, OpenOptions options) throws IOException {
+        return openToLook(LockedImage.open(image, true), options);
+    }
+
+    private static ExceptionStore openToLook(LockedImage locked, OpenOptions options) throws IOException {
         StoreContext context = new StoreContext(true, bootId(), new GracePeriod(), false);
-        return locked.openStore(context, CacheMode.WRITEBACK);
+        return locked.openStore(context, options);
     }
 
     /** As {@link #info(Path)}, of an image that is locked, and that the caller closes. */
     static ImageInfo info(LockedImage locked) throws IOException {
-        try (ExceptionStore store = openToLook(locked.another())) {
+        try (ExceptionStore store = openToLook(locked.another(), OpenOptions.of(true))) {
             return store.info();
         }
     }
@@ -647,8 +668,11 @@ public final class Images {
         }
 
         /** Hands the file over to the store, also when this throws. */
-        ExceptionStore openStore(StoreContext context, CacheMode cache) throws IOException {
-            return plugin.open(cache.accessTo(file, context.readOnly()), image, context);
+        ExceptionStore openStore(StoreContext context, OpenOptions options) throws IOException {
+            PositionalFile accessed = options.cache().accessTo(file, context.readOnly());
+            return options.snapshot().isPresent()
+                    ? plugin.openSnapshot(accessed, image, options.snapshot().get(), context)
+                    : plugin.open(accessed, image, context);
         }
     }
 

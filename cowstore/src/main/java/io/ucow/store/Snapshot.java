@@ -139,6 +139,7 @@ final class Snapshot {
                     .close();
         }
         Optional<ContentId> held = old.plugin().contentId(old.file());
+        StoreOptions kind = old.plugin().optionsOf(old.file(), image);
         try (LayerOrigin frozen = Images.openNewLayer(old.another())) {
             if (content != null) {
                 content.requireBase(image, frozen, held);
@@ -147,7 +148,7 @@ final class Snapshot {
             try (NativeFile file = claimTemporary(frozen.status())) {
                 boolean replaced = false;
                 try {
-                    writeStore(file, frozen);
+                    writeStore(file, frozen, kind);
                     observer.accept(Step.STORE_WRITTEN);
                     Images.LockedImage fresh = replaceImage(file, old);
                     replaced = true;
@@ -205,9 +206,9 @@ final class Snapshot {
         return Libc.statx(path).isSameFile(file);
     }
 
-    private void writeStore(NativeFile file, LayerOrigin frozen) throws IOException {
+    private void writeStore(NativeFile file, LayerOrigin frozen, StoreOptions kind) throws IOException {
         try {
-            tryWriteStore(file, frozen);
+            tryWriteStore(file, frozen, kind);
         } catch (IOException e) {
             if (Errno.of(e) != Errno.ENOSPC && !(e instanceof StoreFullException)) {
                 throw e;
@@ -219,7 +220,7 @@ final class Snapshot {
         }
     }
 
-    private void tryWriteStore(NativeFile file, LayerOrigin frozen) throws IOException {
+    private void tryWriteStore(NativeFile file, LayerOrigin frozen, StoreOptions kind) throws IOException {
         FileStatus own = file.status();
         FileStatus old = frozen.status();
         if (own.uid() != old.uid() || own.gid() != old.gid()) {
@@ -231,11 +232,9 @@ final class Snapshot {
         OriginReference base = frozen.reference(layer.getFileName().toString());
         ExceptionStoreProvider plugin = Images.plugin(info.format());
         if (content == null) {
-            plugin.createAbove(file, info, info.geometry(), base);
+            plugin.create(file, info.geometry().sizeBytes(), base, kind);
         } else {
-            Geometry geometry =
-                    new Geometry(content.sizeBytes(), info.geometry().chunkShift());
-            plugin.createAbove(file, info, geometry, base);
+            plugin.create(file, content.sizeBytes(), base, kind);
             writeContent(plugin, frozen);
             plugin.holdContent(file, content.id());
         }

@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
-import io.ucow.store.Geometry;
 import io.ucow.store.Images;
 import io.ucow.store.Origin;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.sys.Libc;
@@ -191,7 +191,7 @@ class PendingLogTest {
     @Test
     void layout() throws IOException {
         FaultFile created = new FaultFile(new byte[0]);
-        new Qcow2Format().create(created, new Geometry(1 << 20, 12), null, 0);
+        new Qcow2Format().create(created, 1 << 20, null, StoreOptions.ofChunk(1 << 12));
         byte[] bytes = Arrays.copyOf(created.killedAt(created.eventCount()), 8 * BLOCK + 512);
         ByteBuffer b = ByteBuffer.wrap(bytes);
         b.putLong(88, 1L << 63).putInt(112, 0x75636f77).putInt(116, 48);

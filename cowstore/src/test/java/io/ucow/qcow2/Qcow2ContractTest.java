@@ -4,8 +4,10 @@ import io.ucow.store.ExceptionStoreContract;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
+import io.ucow.store.StoreOptions;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
+import java.util.Map;
 import org.junit.jupiter.api.Nested;
 
 /** QEMU's format keeps the contract, with small and ordinary clusters, and its largest, and with extended L2 entries. */
@@ -14,6 +16,12 @@ class Qcow2ContractTest {
         @Override
         protected ExceptionStoreProvider format() {
             return new Qcow2Format();
+        }
+
+        /** Disks are whole sectors. */
+        @Override
+        protected int missingBytes() {
+            return 1024;
         }
 
         /** All that qcow2 records. */
@@ -44,7 +52,8 @@ class Qcow2ContractTest {
 
         @Override
         protected void create(PositionalFile file, Geometry geometry) throws IOException {
-            NewImage.write(file, geometry, reference(), true);
+            StoreOptions extended = StoreOptions.NONE.withOwn(Map.of(ImageOptions.EXTENDED_L2, "on"));
+            format().create(file, geometry.sizeBytes(), reference(), extended);
         }
     }
 

@@ -10,9 +10,9 @@ import io.ucow.store.CowDevice;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.FaultFile;
-import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
 import io.ucow.store.PowerLossScenario;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -60,7 +60,7 @@ class Qcow2PowerLossTest {
         @Override
         public byte[] create(long sizeBytes, int chunkShift) throws IOException {
             FaultFile file = new FaultFile(new byte[0]);
-            format.create(file, new Geometry(sizeBytes, chunkShift), OriginReference.ofPath(BASE, false), 0);
+            format.create(file, sizeBytes, OriginReference.ofPath(BASE, false), StoreOptions.ofChunk(1 << chunkShift));
             return file.killedAt(file.eventCount());
         }
 

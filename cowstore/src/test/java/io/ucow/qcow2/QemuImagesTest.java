@@ -155,7 +155,7 @@ class QemuImagesTest {
         Qemu.img("snapshot", "-c", "first", image);
         Qemu.io(image, changes(options));
         assertReadsAsQemuDoes();
-        assertThat(Images.info(image).details()).containsEntry("snapshots", "first");
+        assertThat(Images.info(image).details()).containsEntry("snapshots", "1 'first'");
         assertThat(Images.layersBelow(Images.info(image))).hasSize(1);
     }
 

@@ -32,7 +32,7 @@ class BlockRaceTest {
     void open() throws IOException {
         Arrays.fill(model, (byte) 'o');
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(2 * CHUNK, SHIFT), null);
+        format.create(file, 2 * CHUNK, null, StoreOptions.ofChunk(1 << SHIFT));
         device = TestDevices.open(format, file, TestDevices.origin(model.clone()), TestDevices.BOOT);
     }
 

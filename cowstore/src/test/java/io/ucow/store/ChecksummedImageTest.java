@@ -38,7 +38,11 @@ class ChecksummedImageTest {
     private Path create(Optional<Path> base, OptionalLong maxBytes) throws IOException {
         Path image = dir.resolve("vm.cow");
         Images.create(new CreateOptions(
-                image, base, OptionalLong.of(SIZE), CHUNK, "ucow", maxBytes, Compression.NONE, true, false));
+                image,
+                base,
+                OptionalLong.of(SIZE),
+                "ucow",
+                StoreOptions.ofChunk(CHUNK).withMaxBytes(maxBytes.orElse(0)).withChecksums(true)));
         return image;
     }
 

@@ -35,7 +35,7 @@ class ChecksumsTest {
 
     @BeforeEach
     void create() throws IOException {
-        format.create(file, new Geometry(SIZE, SHIFT), null, 0, Compression.NONE, true);
+        format.create(file, SIZE, null, StoreOptions.ofChunk(1 << SHIFT).withChecksums(true));
         new Random(5).nextBytes(model);
         open();
         device.write(0, TestDevices.direct(model, 0, SIZE));
@@ -266,7 +266,7 @@ class ChecksumsTest {
     @Test
     void aFormatWithoutThemSaysSo() throws IOException {
         SparseFile plain = new SparseFile();
-        format.create(plain, new Geometry(SIZE, SHIFT), null);
+        format.create(plain, SIZE, null, StoreOptions.ofChunk(1 << SHIFT));
         try (CowDevice other = TestDevices.open(format, plain, TestDevices.origin(new byte[0]), TestDevices.BOOT)) {
             assertThatThrownBy(() -> other.scrub(0, new Found()))
                     .isInstanceOf(UnsupportedFormatException.class)

@@ -46,7 +46,8 @@ class CowDeviceModelTest {
         try (FileSystem jimfs = Jimfs.newFileSystem(Configuration.unix())) {
             Path image = jimfs.getPath("/image.cow");
             try (ChannelFile file = new ChannelFile(image)) {
-                format.create(file, new Geometry(size, chunkShift), null, 0, Compression.NONE, checksums);
+                format.create(
+                        file, size, null, StoreOptions.ofChunk(1 << chunkShift).withChecksums(checksums));
             }
             CowDevice device = open(format, image, base, detectZeroes);
             for (int i = 0; i < OPERATIONS; i++) {
@@ -105,7 +106,7 @@ class CowDeviceModelTest {
         byte[] model = base.clone();
         SparseFile file = new SparseFile();
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(base.length, 15), null);
+        format.create(file, base.length, null, StoreOptions.ofChunk(1 << 15));
         GracePeriod readers = new GracePeriod();
         StoreContext context = new StoreContext(false, TestDevices.BOOT, readers, false);
         ExceptionStore store = format.open(file, Path.of("x.cow"), context);

@@ -141,7 +141,7 @@ class CowDeviceSeekTest {
     private static CowDevice open(long size, Origin origin) throws IOException {
         SparseFile file = new SparseFile();
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(size, SHIFT), null);
+        format.create(file, size, null, StoreOptions.ofChunk(1 << SHIFT));
         return TestDevices.open(format, file, origin, TestDevices.BOOT);
     }
 }

@@ -197,7 +197,7 @@ class DeltaTest {
         assertRefused(toSecond); // once is enough
         Path flat = there.resolve("flat.cow");
         try (CowDevice device = Images.open(copy, true)) {
-            Flattening.toImage(device, flat, 8192, "ucow", Compression.NONE, false, Images.contentId(copy), n -> {});
+            Flattening.toImage(device, flat, "ucow", StoreOptions.ofChunk(8192), Images.contentId(copy), n -> {});
         }
         Images.open(copy, false).close(); // somebody might have written to it
         assertRefused(toThird);

@@ -36,7 +36,7 @@ class DetectZeroesTest {
         Arrays.fill(model, 0, ORIGIN_CHUNKS * CHUNK, (byte) 'o');
         byte[] base = Arrays.copyOf(model, ORIGIN_CHUNKS * CHUNK);
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(SIZE, SHIFT), null);
+        format.create(file, SIZE, null, StoreOptions.ofChunk(1 << SHIFT));
         device = TestDevices.openDetecting(format, file, TestDevices.origin(base), TestDevices.BOOT);
     }
 

@@ -123,7 +123,7 @@ class DeviceCopyTest {
     static CowDevice open(long size, byte[] base) throws IOException {
         SparseFile file = new SparseFile();
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(size, CHUNK_SHIFT), null);
+        format.create(file, size, null, StoreOptions.ofChunk(1 << CHUNK_SHIFT));
         return TestDevices.open(format, file, TestDevices.origin(base), TestDevices.BOOT);
     }
 

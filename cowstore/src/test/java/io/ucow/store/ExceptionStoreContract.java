@@ -48,9 +48,14 @@ public abstract class ExceptionStoreContract {
         return 16;
     }
 
+    /** Bytes by which the last chunk is shorter than the others. */
+    protected int missingBytes() {
+        return 1000;
+    }
+
     @BeforeEach
     void create() throws IOException {
-        Geometry geometry = new Geometry(((long) CHUNKS << chunkShift()) - 1000, chunkShift());
+        Geometry geometry = new Geometry(((long) CHUNKS << chunkShift()) - missingBytes(), chunkShift());
         try (ChannelFile file = new ChannelFile(image)) {
             create(file, geometry);
         }
@@ -61,7 +66,7 @@ public abstract class ExceptionStoreContract {
 
     /** Writes the store under test, on what {@link #reference} says. */
     protected void create(PositionalFile file, Geometry geometry) throws IOException {
-        format().create(file, geometry, reference());
+        format().create(file, geometry.sizeBytes(), reference(), StoreOptions.ofChunk(geometry.chunkSize()));
     }
 
     @AfterEach
@@ -91,7 +96,11 @@ public abstract class ExceptionStoreContract {
         assertThat(Files.readAllBytes(image)).isEqualTo(unclean);
         Path without = image.resolveSibling("without.cow");
         try (ChannelFile file = new ChannelFile(without)) {
-            format().create(file, store.geometry(), null);
+            format().create(
+                            file,
+                            store.geometry().sizeBytes(),
+                            null,
+                            StoreOptions.ofChunk(store.geometry().chunkSize()));
             assertThat(format().origin(file, without)).isNull();
         }
     }

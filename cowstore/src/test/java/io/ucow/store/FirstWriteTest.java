@@ -54,7 +54,7 @@ class FirstWriteTest {
     void open() throws IOException {
         Arrays.fill(model, (byte) 'o');
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(SIZE, SHIFT), null);
+        format.create(file, SIZE, null, StoreOptions.ofChunk(1 << SHIFT));
         file.hook((call, offset, length) -> bytesWritten += call == Call.WRITE ? length : 0);
         device = TestDevices.open(format, file, new CountedOrigin(model.clone()), TestDevices.BOOT);
     }

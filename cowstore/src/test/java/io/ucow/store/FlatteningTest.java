@@ -69,7 +69,7 @@ class FlatteningTest {
 
     @Test
     void imageHasTheContentAndNoBase() throws IOException {
-        Flattening.toImage(device, out, 4096, "ucow", Compression.NONE, false, Optional.empty(), bytes -> {});
+        Flattening.toImage(device, out, "ucow", StoreOptions.ofChunk(4096), Optional.empty(), bytes -> {});
 
         try (CowDevice flat = Images.open(out, true)) {
             assertThat(TestDevices.read(flat, 0, SIZE)).isEqualTo(expected);
@@ -88,7 +88,7 @@ class FlatteningTest {
         assertThatThrownBy(() -> Flattening.toRaw(device, out, bytes -> {}))
                 .isInstanceOf(FileAlreadyExistsException.class);
         assertThatThrownBy(() -> Flattening.toImage(
-                        device, out, 4096, "ucow", Compression.NONE, false, Optional.empty(), bytes -> {}))
+                        device, out, "ucow", StoreOptions.ofChunk(4096), Optional.empty(), bytes -> {}))
                 .isInstanceOf(FileAlreadyExistsException.class);
 
         assertThat(out).hasContent("mine");
@@ -107,7 +107,7 @@ class FlatteningTest {
     @Test
     void failureLeavesNothing() {
         assertThatThrownBy(() -> Flattening.toImage(
-                        device, out, 4096, "vmdk", Compression.NONE, false, Optional.empty(), bytes -> {}))
+                        device, out, "vmdk", StoreOptions.ofChunk(4096), Optional.empty(), bytes -> {}))
                 .isInstanceOf(UnsupportedFormatException.class);
         assertThatThrownBy(() -> Flattening.toRaw(device, out, bytes -> {
                     throw new IllegalStateException("enough");

@@ -155,7 +155,7 @@ class LayersTest {
         Path probed = directory.resolve("probed.cow");
         try (FileOrigin origin = FileOrigin.open(base, CacheMode.WRITEBACK);
                 NativeFile file = NativeFile.create(probed, 0600)) {
-            new UcowFormat().create(file, new Geometry(BASE_BYTES, 12), origin.reference("base.img"));
+            new UcowFormat().create(file, BASE_BYTES, origin.reference("base.img"), StoreOptions.ofChunk(1 << 12));
         }
 
         try (CowDevice device = Images.open(probed, false)) {

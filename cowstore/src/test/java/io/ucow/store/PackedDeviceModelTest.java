@@ -35,7 +35,8 @@ class PackedDeviceModelTest {
         SparseFile image = new SparseFile();
         OriginReference reference =
                 base.length == 0 ? null : new OriginReference("base", base.length, 0, 0, "00".repeat(32), false);
-        format.create(image, new Geometry(size, chunkShift), reference, 0, Compression.LZ4);
+        format.create(
+                image, size, reference, StoreOptions.ofChunk(1 << chunkShift).withCodec("lz4"));
         CowDevice device = open(format, image, base, seed);
         long packed = 0;
         for (int i = 0; i < OPERATIONS; i++) {

@@ -36,7 +36,11 @@ class PackedStressTest {
         long seed = Long.getLong("ucow.stress.seed", 20261126);
         System.out.printf("stress: -Ducow.stress.seed=%d, chunk 2^%d%n", seed, shift);
         long[] stamps = new long[sectors];
-        format.create(disk, new Geometry((long) sectors * SECTOR, shift), null, 0, Compression.LZ4);
+        format.create(
+                disk,
+                (long) sectors * SECTOR,
+                null,
+                StoreOptions.ofChunk(1 << shift).withCodec("lz4"));
         long packed = 0;
         for (int round = 0; round < ROUNDS; round++) {
             GracePeriod readers = new GracePeriod();

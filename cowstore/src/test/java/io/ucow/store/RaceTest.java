@@ -62,7 +62,7 @@ class RaceTest {
     @BeforeEach
     void open() throws IOException {
         UcowFormat format = new UcowFormat();
-        format.create(file, new Geometry(CHUNKS * CHUNK, SHIFT), null);
+        format.create(file, CHUNKS * CHUNK, null, StoreOptions.ofChunk(1 << SHIFT));
         device = TestDevices.open(format, file, origin, TestDevices.BOOT);
     }
 

@@ -40,7 +40,7 @@ class RelocationTest {
     void open() throws IOException {
         Arrays.fill(base, (byte) 'o');
         Arrays.fill(model, (byte) 'o');
-        format.create(file, new Geometry(CHUNKS * CHUNK, SHIFT), null);
+        format.create(file, CHUNKS * CHUNK, null, StoreOptions.ofChunk(1 << SHIFT));
         device = TestDevices.open(format, file, TestDevices.origin(base), TestDevices.BOOT);
         write(0, CHUNK, 'a');
         write(CHUNK, CHUNK, 'b');

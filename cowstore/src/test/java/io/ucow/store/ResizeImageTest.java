@@ -101,10 +101,8 @@ class ResizeImageTest {
                 packed,
                 Optional.of(base),
                 OptionalLong.of(BYTES),
-                65536,
                 "ucow",
-                OptionalLong.empty(),
-                Compression.LZ4));
+                StoreOptions.ofChunk(65536).withCodec("lz4")));
         write(packed, model);
         assertThat(Images.info(packed).packedChunks())
                 .as("all but the last, which the base has a part of")
@@ -120,7 +118,11 @@ class ResizeImageTest {
     void compressedImageIsCommittedAndExported() throws IOException {
         Path packed = directory.resolve("packed.cow");
         Images.create(new CreateOptions(
-                packed, Optional.of(base), OptionalLong.empty(), 65536, "ucow", OptionalLong.empty(), Compression.LZ4));
+                packed,
+                Optional.of(base),
+                OptionalLong.empty(),
+                "ucow",
+                StoreOptions.ofChunk(65536).withCodec("lz4")));
         byte[] model = content.clone();
         Arrays.fill(model, 0, BYTES, (byte) 7);
         write(packed, Arrays.copyOf(model, BYTES));

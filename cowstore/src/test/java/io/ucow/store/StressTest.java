@@ -54,7 +54,11 @@ class StressTest {
             stamps[s] = -1L - s;
             fill(base, s * SECTOR, stamps[s]);
         }
-        format.create(disk, new Geometry((long) sectors * SECTOR, shift), null, 0, Compression.NONE, checksums);
+        format.create(
+                disk,
+                (long) sectors * SECTOR,
+                null,
+                StoreOptions.ofChunk(1 << shift).withChecksums(checksums));
         for (int round = 0; round < ROUNDS; round++) {
             UUID boot = round % 2 == 0 ? TestDevices.BOOT : TestDevices.NEXT_BOOT;
             // Room for two thirds of the device: writes fail now and then, and discards make room.

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** QEMU's images through the command, judged by QEMU's own tools. */
 class Qcow2IT {
+    private static final int NOT_FOUND = 10;
     private static final int IN_USE = 12;
     private static final int LEAKS = 3;
     private static final int ROUNDS = 3;
@@ -53,6 +54,10 @@ class Qcow2IT {
 
         home.ucow("flatten", image, home.path("flat")).succeed();
         Tool.of("cmp", expected, home.path("flat")).succeed();
+        home.ucow("flatten", "-O", "qcow2", "--compress", "zstd", image, home.path("small.qcow2"))
+                .succeed();
+        Tool.of("qemu-img", "check", home.path("small.qcow2")).succeed();
+        Tool.of("qemu-img", "compare", image, home.path("small.qcow2")).succeed();
         assertThat(home.ucow("info", "--chain", image).succeed().stdout())
                 .contains("file format: qcow2 version 3", "base format: qcow2", "compression type: zstd");
         Path top = home.create("top.cow", image);
@@ -61,7 +66,7 @@ class Qcow2IT {
 
     @Test
     void fileSystemIsTheSameToQemu() throws Exception {
-        Requirements.tools("mount", "umount", "mkfs.ext4", "e2fsck");
+        Requirements.tools("mount", "umount", "mkfs.ext4", "e2fsck", "blockdev");
         Requirements.fileSystem("ext4");
         Path base = home.sparseFile("base", 96 << 20);
         Tool.of("mkfs.ext4", "-q", base).succeed();
@@ -81,6 +86,10 @@ class Qcow2IT {
         }
         home.ucow("commit", image).succeed();
         Tool.of("e2fsck", "-f", "-n", device).succeed();
+        home.ucow("resize", image, "+32M").succeed();
+        assertThat(Files.size(home.path("base"))).isEqualTo(96 << 20);
+        assertThat(Tool.of("blockdev", "--getsize64", device).succeed().stdout())
+                .startsWith("134217728");
         home.detach(device);
         home.ucow("rebase", "--base", base, "--unsafe", home.path("vm.1.qcow2")).succeed();
 
@@ -94,6 +103,25 @@ class Qcow2IT {
             Tool.of("qemu-img", "convert", "-O", "raw", home.path(name), raw).succeed();
             Tool.of("e2fsck", "-f", "-n", raw).succeed();
         }
+    }
+
+    @Test
+    void internalSnapshotIsADiskToRead() throws Exception {
+        Path image = home.path("vm.qcow2");
+        Path expected = home.path("expected");
+        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", image, "8M").succeed();
+        Tool.of("qemu-io", "-c", "write -P 1 1M 100k", image).succeed();
+        Tool.of("qemu-img", "convert", "-O", "raw", image, expected).succeed();
+        Tool.of("qemu-img", "snapshot", "-c", "before", image).succeed();
+        Tool.of("qemu-io", "-c", "write -P 2 0 8M", image).succeed();
+        Path device = home.attach("--snapshot", "before", image);
+        Tool.of("cmp", expected, device).succeed();
+        home.detach(device);
+        Path dir = Files.createDirectory(home.path("mnt"));
+        home.ucow("mount", "--snapshot", "never", image, dir).exit(NOT_FOUND);
+        assertThat(home.ucow("diff", "--snapshot", "before", image, image).run().stdout())
+                .contains("0x800000");
+        home.ucow("diff", "--snapshot", "before", image, expected).succeed();
     }
 
     @Test
@@ -177,7 +205,6 @@ class Qcow2IT {
         Tool.of("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, image)
                 .succeed();
         byte[] before = Files.readAllBytes(image);
-        home.ucow("resize", image, "16M").exit(UNSUPPORTED);
         home.ucow("compact", image).exit(UNSUPPORTED);
         Path device = home.attach("--read-only", image);
         home.ucow("snapshot", image).exit(IN_USE);

@@ -23,6 +23,7 @@ import java.util.Optional;
  * @param cache through which caches data goes
  * @param detectZeroes true to give chunks that are written as zeros no slot
  * @param readOnly true to change no image
+ * @param snapshot the internal snapshot of each image to serve, by id or name; empty for the current state
  * @param images images to serve, absolute; empty when there is a table
  * @param table a device table to serve instead; its relative paths start from the daemon's first working directory
  * @param tableName what messages about the table call it
@@ -35,6 +36,7 @@ public record MountSpec(
         CacheMode cache,
         boolean detectZeroes,
         boolean readOnly,
+        Optional<String> snapshot,
         List<Path> images,
         Optional<String> table,
         String tableName) {
@@ -43,7 +45,7 @@ public record MountSpec(
     }
 
     OpenOptions openOptions() {
-        return new OpenOptions(readOnly, cache, detectZeroes);
+        return new OpenOptions(readOnly, cache, detectZeroes).at(snapshot);
     }
 
     String toJson() {
@@ -57,6 +59,7 @@ public record MountSpec(
                 .value("cache", cache.name())
                 .value("detectZeroes", detectZeroes)
                 .value("readOnly", readOnly)
+                .value("snapshot", snapshot.orElse(null))
                 .value("images", paths)
                 .value("table", table.orElse(null))
                 .value("tableName", tableName)
@@ -77,6 +80,7 @@ public record MountSpec(
                     CacheMode.valueOf(json.getString("cache")),
                     json.getBoolean("detectZeroes"),
                     json.getBoolean("readOnly"),
+                    Optional.ofNullable(json.getString("snapshot")),
                     images,
                     Optional.ofNullable(json.getString("table")),
                     json.getString("tableName"));

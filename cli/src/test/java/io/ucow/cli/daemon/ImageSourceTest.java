@@ -24,7 +24,17 @@ class ImageSourceTest {
 
     private static MountSpec spec(List<Path> images, Optional<String> table) {
         return new MountSpec(
-                "id", Path.of("/mnt/d"), false, "auto", CacheMode.WRITEBACK, false, true, images, table, "t");
+                "id",
+                Path.of("/mnt/d"),
+                false,
+                "auto",
+                CacheMode.WRITEBACK,
+                false,
+                true,
+                Optional.empty(),
+                images,
+                table,
+                "t");
     }
 
     @ParameterizedTest

@@ -24,6 +24,7 @@ class KeepTest {
                 CacheMode.NONE,
                 true,
                 true,
+                Optional.empty(),
                 List.of(Path.of("/vm1.cow"), Path.of("/v\u00e4m2.cow")),
                 Optional.of("0 8 zero\n"),
                 "<stdin>");

@@ -30,6 +30,7 @@ class StartedDaemonTest {
             CacheMode.WRITEBACK,
             false,
             false,
+            Optional.empty(),
             List.of(Path.of("/vm1.cow")),
             Optional.empty(),
             "");

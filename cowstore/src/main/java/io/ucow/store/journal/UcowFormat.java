@@ -4,6 +4,7 @@ import io.ucow.store.CheckReport;
 import io.ucow.store.Compression;
 import io.ucow.store.ContentId;
 import io.ucow.store.CorruptStoreException;
+import io.ucow.store.CreateOptions;
 import io.ucow.store.ExceptionStore;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
@@ -13,6 +14,7 @@ import io.ucow.store.OriginReference;
 import io.ucow.store.RepairReport;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
 import io.ucow.store.format.Superblock;
@@ -62,74 +64,45 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     @Override
-    public void create(PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes)
-            throws IOException {
-        create(file, geometry, origin, maxBytes, Compression.NONE);
+    public List<String> options() {
+        return List.of(
+                StoreOptions.CHUNK,
+                StoreOptions.MAX_SIZE,
+                StoreOptions.COMPRESS,
+                StoreOptions.CHECKSUMS,
+                StoreOptions.PREALLOCATE);
     }
 
     @Override
-    public void create(
-            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, Compression compression)
+    public void create(PositionalFile file, long sizeBytes, OriginReference origin, StoreOptions options)
             throws IOException {
-        create(file, geometry, origin, maxBytes, compression, false);
+        int chunkBytes = options.chunkBytes().orElse(CreateOptions.DEFAULT_CHUNK_BYTES);
+        if (Integer.bitCount(chunkBytes) != 1
+                || chunkBytes < 1 << Geometry.MIN_CHUNK_SHIFT
+                || chunkBytes > 1 << Geometry.MAX_CHUNK_SHIFT) {
+            throw new IllegalArgumentException(
+                    "chunk size " + chunkBytes + " is not a power of two between 4K and 1M bytes");
+        }
+        Geometry geometry = new Geometry(sizeBytes, Integer.numberOfTrailingZeros(chunkBytes));
+        create(file, geometry, origin, options, JOURNAL_RECORDS, UUID.randomUUID());
     }
 
-    @Override
-    public void create(
-            PositionalFile file,
-            Geometry geometry,
-            OriginReference origin,
-            long maxBytes,
-            Compression compression,
-            boolean checksums)
-            throws IOException {
-        create(file, geometry, origin, maxBytes, compression, checksums, JOURNAL_RECORDS, UUID.randomUUID());
-    }
-
-    /** As the other, without a limit and without compression: for tests. */
-    static void create(PositionalFile file, Geometry geometry, OriginReference origin, long records, UUID uuid)
-            throws IOException {
-        create(file, geometry, origin, 0, Compression.NONE, false, records, uuid);
-    }
-
-    /** As the one that follows, without compression: for tests. */
-    static void create(
-            PositionalFile file, Geometry geometry, OriginReference origin, long maxBytes, long records, UUID uuid)
-            throws IOException {
-        create(file, geometry, origin, maxBytes, Compression.NONE, false, records, uuid);
-    }
-
-    /** As the one that follows, without checksums: for tests. */
+    /** As the public method, with chunks of any size, and the journal's size and the identity given: for tests. */
     static void create(
             PositionalFile file,
             Geometry geometry,
             OriginReference origin,
-            long maxBytes,
-            Compression compression,
+            StoreOptions options,
             long records,
             UUID uuid)
             throws IOException {
-        create(file, geometry, origin, maxBytes, compression, false, records, uuid);
-    }
-
-    /** As the public method, with the journal's size and the identity given: for tests. */
-    static void create(
-            PositionalFile file,
-            Geometry geometry,
-            OriginReference origin,
-            long maxBytes,
-            Compression compression,
-            boolean checksums,
-            long records,
-            UUID uuid)
-            throws IOException {
+        long maxBytes = options.maxBytes().orElse(0);
+        boolean checksums = options.checksums();
+        Compression compression = compression(options, geometry);
         requirePathFits(file, origin);
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
         requireRoom(file.name(), geometry, dataStart, maxBytes, checksums);
-        if (compression != Compression.NONE && geometry.chunkShift() < Compression.MIN_CHUNK_SHIFT) {
-            throw new IllegalArgumentException(file.name() + ": compression takes chunks of 16K or more");
-        }
         Superblock first = new Superblock(
                 0,
                 1,
@@ -160,11 +133,44 @@ public final class UcowFormat implements ExceptionStoreProvider {
         }
         file.truncate(dataStart);
         write(file, first);
+        if (options.reserved()) {
+            reserve(file, first);
+        }
+    }
+
+    private static Compression compression(StoreOptions options, Geometry geometry) {
+        if (options.codec().isEmpty()) {
+            return Compression.NONE;
+        }
+        String codec = options.codec().get();
+        Compression compression = Compression.ofLabel(codec)
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "'" + codec + "' is no codec of format 'ucow'; there are none, lz4"));
+        if (geometry.chunkShift() < Compression.MIN_CHUNK_SHIFT) {
+            throw new IllegalArgumentException("compression takes chunks of 16K or more: smaller ones save no space");
+        }
+        if (options.maxBytes().isPresent()) {
+            throw new IllegalArgumentException("a max size and compression exclude each other: a compressed chunk whose"
+                    + " neighbours are gone can keep two slots from others");
+        }
+        if (options.reserved()) {
+            throw new IllegalArgumentException(
+                    "preallocation and compression exclude each other: space that is set aside is not saved");
+        }
+        return compression;
     }
 
     @Override
-    public void reserve(PositionalFile file, Path image) throws IOException {
+    public StoreOptions optionsOf(PositionalFile file, Path image) throws IOException {
         Superblock now = Recovery.readSuperblock(file);
+        return StoreOptions.ofChunk(now.geometry().chunkSize())
+                .withMaxBytes(now.maxBytes())
+                .withCodec(now.compression().label())
+                .withChecksums(now.checksums());
+    }
+
+    /** Has the file system set aside all that a store can need which was just made, up to its limit. */
+    private static void reserve(PositionalFile file, Superblock now) throws IOException {
         Geometry geometry = now.geometry();
         // Every chunk, slots that were discarded and wait for a barrier, as far as writers let them, and twice the map;
         // so
@@ -175,20 +181,21 @@ public final class UcowFormat implements ExceptionStoreProvider {
                 geometry, now.checksums() ? now.dataStart() + ((2 * slots) << geometry.chunkShift()) : 0);
         long most = now.dataStart() + (slots << geometry.chunkShift());
         long bytes = now.maxBytes() == 0 ? most : Math.min(most, now.maxBytes());
-        long free = Files.getFileStore(image.toAbsolutePath().getParent()).getUsableSpace();
+        long free = Files.getFileStore(Path.of(file.name()).toAbsolutePath().getParent())
+                .getUsableSpace();
         try {
             file.preallocate(0, bytes);
         } catch (IOException e) {
             if (Errno.of(e) == Errno.ENOSPC) {
                 throw new StoreFullException(
-                        image + ": all that it can take is " + bytes + " bytes, and its file system has " + free
+                        file.name() + ": all that it can take is " + bytes + " bytes, and its file system has " + free
                                 + " free; make room, give it a smaller --size or --max-size, or create it without"
                                 + " --preallocate",
                         e);
             }
             if (Errno.of(e) == Errno.EOPNOTSUPP) {
                 throw new IOException(
-                        image + ": its file system cannot set space aside; create it without --preallocate", e);
+                        file.name() + ": its file system cannot set space aside; create it without --preallocate", e);
             }
             throw e;
         }

@@ -8,6 +8,7 @@ import io.ucow.store.Geometry;
 import io.ucow.store.HookedFile;
 import io.ucow.store.HookedFile.Call;
 import io.ucow.store.Origin;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
@@ -31,7 +32,7 @@ class AdoptedJournalTest {
     @BeforeEach
     void losePower() throws IOException {
         FaultFile fresh = new FaultFile(new byte[0]);
-        UcowFormat.create(fresh, new Geometry(16 * CHUNK, 12), null, 64, new UUID(7, 9));
+        UcowFormat.create(fresh, new Geometry(16 * CHUNK, 12), null, StoreOptions.NONE, 64, new UUID(7, 9));
         FaultFile file = new FaultFile(fresh.killedAt(fresh.eventCount()));
         CowDevice device = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT);
         write(device, 0, 'a');

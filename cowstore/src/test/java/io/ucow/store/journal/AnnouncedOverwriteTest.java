@@ -3,12 +3,12 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.ChunkSource;
-import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
 import io.ucow.store.HookedFile;
 import io.ucow.store.HookedFile.Call;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -40,7 +40,8 @@ class AnnouncedOverwriteTest {
         HookedFile file = new HookedFile(disk);
         UcowFormat format = new UcowFormat();
         long size = (long) CHUNKS << SHIFT;
-        UcowFormat.create(file, new Geometry(size, SHIFT), null, 0, Compression.NONE, true, 64, new UUID(1, 2));
+        UcowFormat.create(
+                file, new Geometry(size, SHIFT), null, StoreOptions.NONE.withChecksums(true), 64, new UUID(1, 2));
         try (CowDevice device = TestDevices.open(format, file, TestDevices.origin(new byte[0]), TestDevices.BOOT)) {
             device.write(0, bytes('a'));
         }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
@@ -39,7 +40,7 @@ class ChurnTest {
         Path image = directory.resolve("churn.cow");
         UcowFormat format = new UcowFormat();
         try (NativeFile file = NativeFile.create(image, 0600)) {
-            format.create(file, GEOMETRY, null);
+            format.create(file, GEOMETRY.sizeBytes(), null, StoreOptions.ofChunk(GEOMETRY.chunkSize()));
         }
         Random random = new Random(1);
         BitSet live = new BitSet(CHUNKS);

@@ -7,6 +7,7 @@ import io.ucow.store.CompactReport;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.sys.Errno;
 import java.io.IOException;
@@ -39,7 +40,7 @@ class CompactionTest {
         Geometry geometry = new Geometry((long) chunks << shift, shift);
         dataStart = (64 << 10) + RECORDS * 32 + chunk - 1 & -(long) chunk;
         long maxBytes = maxSlots == 0 ? 0 : dataStart + ((PagePool.mostSlots(geometry, 0) + maxSlots) << shift);
-        UcowFormat.create(file, geometry, null, maxBytes, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, geometry, null, StoreOptions.NONE.withMaxBytes(maxBytes), RECORDS, new UUID(1, 2));
         base = new byte[chunks << shift];
         new Random(shift).nextBytes(base);
         model = base.clone();

@@ -6,6 +6,7 @@ import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
 import io.ucow.store.Origin;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.util.Random;
@@ -62,7 +63,7 @@ class ContinuedSessionTest {
 
     private FaultFile killedAfterAWrite() throws IOException {
         FaultFile fresh = new FaultFile(new byte[0]);
-        UcowFormat.create(fresh, new Geometry(8 * CHUNK, 12), null, 64, new UUID(7, 9));
+        UcowFormat.create(fresh, new Geometry(8 * CHUNK, 12), null, StoreOptions.NONE, 64, new UUID(7, 9));
         FaultFile file = new FaultFile(fresh.killedAt(fresh.eventCount()));
         CowDevice killed = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT);
         killed.write(0, TestDevices.direct(new byte[] {'a'}, 0, 1));

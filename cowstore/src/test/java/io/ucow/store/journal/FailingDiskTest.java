@@ -12,6 +12,7 @@ import io.ucow.store.Origin;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
@@ -437,7 +438,7 @@ class FailingDiskTest {
     void baseThatFailsLeavesTheChunkAsItWas() throws IOException {
         create(1024);
         SparseFile other = new SparseFile();
-        FORMAT.create(other, new Geometry(CHUNKS * CHUNK, 12), null);
+        FORMAT.create(other, CHUNKS * CHUNK, null, StoreOptions.ofChunk(1 << 12));
         AtomicInteger failures = new AtomicInteger(1);
         Origin sound = TestDevices.origin(base);
         try (CowDevice flaky = TestDevices.open(
@@ -486,7 +487,7 @@ class FailingDiskTest {
     }
 
     private void create(long records, int shift) throws IOException {
-        UcowFormat.create(disk, new Geometry(CHUNKS * CHUNK, shift), null, records, new UUID(7, 9));
+        UcowFormat.create(disk, new Geometry(CHUNKS * CHUNK, shift), null, StoreOptions.NONE, records, new UUID(7, 9));
         open(TestDevices.BOOT);
     }
 

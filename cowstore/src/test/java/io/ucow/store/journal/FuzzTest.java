@@ -3,7 +3,6 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.CheckReport;
-import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
 import io.ucow.store.DamagedBlockException;
@@ -15,6 +14,7 @@ import io.ucow.store.OriginReference;
 import io.ucow.store.RepairReport;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.store.format.JournalRecord;
@@ -129,7 +129,7 @@ class FuzzTest {
     private static SparseFile image(int[] shape, String state, boolean checksums) throws IOException {
         SparseFile file = new SparseFile();
         Geometry geometry = new Geometry(((long) shape[1] << shape[0]) - 100, shape[0]);
-        UcowFormat.create(file, geometry, REFERENCE, 0, Compression.NONE, checksums, shape[2], STORE);
+        UcowFormat.create(file, geometry, REFERENCE, StoreOptions.NONE.withChecksums(checksums), shape[2], STORE);
         if (state.equals("empty")) {
             return file;
         }

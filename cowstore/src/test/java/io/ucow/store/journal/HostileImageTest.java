@@ -9,6 +9,7 @@ import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.Origin;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
@@ -38,7 +39,7 @@ class HostileImageTest {
 
     /** Chunks 0, 1 and 600 altered, folded into a map of three pages. */
     HostileImageTest() throws IOException {
-        UcowFormat.create(image, new Geometry((long) CHUNKS * CHUNK, 12), null, 64, STORE);
+        UcowFormat.create(image, new Geometry((long) CHUNKS * CHUNK, 12), null, StoreOptions.NONE, 64, STORE);
         try (CowDevice device = open()) {
             for (int chunk : new int[] {0, 1, 600}) {
                 device.write((long) chunk * CHUNK, TestDevices.direct(new byte[] {1}, 0, 1));
@@ -147,7 +148,7 @@ class HostileImageTest {
     @Test
     void blocksOfLargerChunks() throws IOException {
         image.truncate(0);
-        UcowFormat.create(image, new Geometry(4 << 15, 15), null, 64, STORE);
+        UcowFormat.create(image, new Geometry(4 << 15, 15), null, StoreOptions.NONE, 64, STORE);
         try (CowDevice device = open()) {
             device.write(CHUNK, TestDevices.direct(new byte[] {1}, 0, 1));
         }
@@ -233,7 +234,7 @@ class HostileImageTest {
     void hugeSparseFileOpensInNoTime() throws IOException {
         for (int shift : new int[] {12, 16, 20}) {
             SparseFile huge = new SparseFile();
-            UcowFormat.create(huge, new Geometry(1L << (shift + 32), shift), null, 64, STORE);
+            UcowFormat.create(huge, new Geometry(1L << (shift + 32), shift), null, StoreOptions.NONE, 64, STORE);
             TestDevices.open(FORMAT, huge, NOTHING, TestDevices.BOOT)
                     .write(0, TestDevices.direct(new byte[] {1}, 0, 1));
             huge.truncate(1L << (shift + 33));

@@ -6,6 +6,7 @@ import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
@@ -70,7 +71,7 @@ class JournalWrapTest {
 
     @Test
     void holeAtTheHeadOrWithinIsSteppedOver() throws IOException {
-        UcowFormat.create(file, geometry(), null, CAPACITY, STORE);
+        UcowFormat.create(file, geometry(), null, StoreOptions.NONE, CAPACITY, STORE);
         CowDevice device = open(TestDevices.BOOT);
         for (int chunk = 0; chunk < 6; chunk++) {
             put(device, chunk, 'a' + chunk);
@@ -88,7 +89,7 @@ class JournalWrapTest {
     @Test
     void nothingOfAnEarlierLapOrSessionComesBack() throws IOException {
         Random random = new Random(4);
-        UcowFormat.create(file, geometry(), null, CAPACITY, STORE);
+        UcowFormat.create(file, geometry(), null, StoreOptions.NONE, CAPACITY, STORE);
         byte[] model = new byte[CHUNKS];
         byte[] flushed = model.clone();
         UUID boot = TestDevices.BOOT;

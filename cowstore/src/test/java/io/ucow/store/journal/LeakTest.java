@@ -3,8 +3,8 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.CowDevice;
-import io.ucow.store.Geometry;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -18,7 +18,7 @@ class LeakTest {
         UcowFormat format = new UcowFormat();
         SparseFile file = new SparseFile();
         int leafChunks = 508;
-        format.create(file, new Geometry((leafChunks * 24L) << chunkShift, chunkShift), null);
+        format.create(file, (leafChunks * 24L) << chunkShift, null, StoreOptions.ofChunk(1 << chunkShift));
         // Each session alters a chunk in one more leaf, and those before: its pages move from slot to slot.
         for (int session = 1; session <= 24; session++) {
             try (CowDevice device = TestDevices.open(format, file, TestDevices.origin(new byte[0]), TestDevices.BOOT)) {

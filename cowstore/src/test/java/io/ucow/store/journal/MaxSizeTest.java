@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.sys.Errno;
 import java.io.IOException;
@@ -40,7 +41,7 @@ class MaxSizeTest {
         geometry = new Geometry((long) CHUNKS << shift, shift);
         long dataStart = (64 << 10) + RECORDS * 32 + chunk - 1 & -(long) chunk;
         maxBytes = dataStart + ((PagePool.mostSlots(geometry, 0) + ROOM) << shift);
-        UcowFormat.create(file, geometry, null, maxBytes, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, geometry, null, StoreOptions.NONE.withMaxBytes(maxBytes), RECORDS, new UUID(1, 2));
         model = new byte[CHUNKS << shift];
         open();
     }
@@ -103,10 +104,18 @@ class MaxSizeTest {
     void tooLittleIsRefusedWithTheLeastThereMayBe() throws IOException {
         Geometry large = new Geometry(1L << 40, 15);
         long least = (64 << 10) + (4 << 20) + ((PagePool.mostSlots(large, 0) + 1) << 15);
-        assertThatThrownBy(() -> FORMAT.create(file, large, null, least - 1))
+        assertThatThrownBy(() -> FORMAT.create(
+                        file,
+                        large.sizeBytes(),
+                        null,
+                        StoreOptions.ofChunk(large.chunkSize()).withMaxBytes(least - 1)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("max size " + (least - 1) + " is less than " + least);
-        FORMAT.create(file, large, null, least);
+        FORMAT.create(
+                file,
+                large.sizeBytes(),
+                null,
+                StoreOptions.ofChunk(large.chunkSize()).withMaxBytes(least));
         assertThat(Recovery.readSuperblock(file).maxBytes()).isEqualTo(least);
     }
 

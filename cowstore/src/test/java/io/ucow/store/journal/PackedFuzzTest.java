@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ucow.store.CheckReport;
 import io.ucow.store.ChunkSource;
-import io.ucow.store.Compression;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
@@ -12,6 +11,7 @@ import io.ucow.store.HookedFile;
 import io.ucow.store.MapExtent;
 import io.ucow.store.RepairReport;
 import io.ucow.store.SparseFile;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.store.format.JournalRecord;
@@ -69,7 +69,7 @@ class PackedFuzzTest {
     private static Seed seed(int shift, boolean clean) throws IOException {
         SparseFile file = new SparseFile();
         Geometry geometry = new Geometry(((long) CHUNKS << shift) - 100, shift);
-        UcowFormat.create(file, geometry, null, 0, Compression.LZ4, 64, STORE);
+        UcowFormat.create(file, geometry, null, StoreOptions.NONE.withCodec("lz4"), 64, STORE);
         byte[] content = new byte[(int) geometry.sizeBytes()];
         Random random = new Random(shift);
         for (int i = 0; i < content.length; i++) {

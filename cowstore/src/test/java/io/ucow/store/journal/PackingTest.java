@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.store.ChunkSource;
-import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.GracePeriod;
@@ -13,6 +12,7 @@ import io.ucow.store.OriginReference;
 import io.ucow.store.RepairReport;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreContext;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.store.format.PackedChunk;
@@ -50,7 +50,7 @@ class PackingTest {
     private CowDevice device;
 
     PackingTest() throws IOException {
-        UcowFormat.create(image, new Geometry(SIZE, SHIFT), null, 0, Compression.LZ4, 1024, STORE);
+        UcowFormat.create(image, new Geometry(SIZE, SHIFT), null, StoreOptions.NONE.withCodec("lz4"), 1024, STORE);
         device = open();
     }
 
@@ -157,7 +157,7 @@ class PackingTest {
         assertSame();
         device.close();
         SparseFile empty = new SparseFile();
-        UcowFormat.create(empty, new Geometry(SIZE, SHIFT), null, 0, Compression.LZ4, 1024, STORE);
+        UcowFormat.create(empty, new Geometry(SIZE, SHIFT), null, StoreOptions.NONE.withCodec("lz4"), 1024, STORE);
         // Pages of the map.
         assertThat(image.allocatedBytes()).isLessThanOrEqualTo(empty.allocatedBytes() + 4 * 4096);
     }
@@ -192,7 +192,7 @@ class PackingTest {
     void everyChunkSizeAndEveryPieceReadsTheSame(int shift) throws IOException {
         int size = 6 * (1 << shift) - 13;
         SparseFile file = new SparseFile();
-        UcowFormat.create(file, new Geometry(size, shift), null, 0, Compression.LZ4, 1024, STORE);
+        UcowFormat.create(file, new Geometry(size, shift), null, StoreOptions.NONE.withCodec("lz4"), 1024, STORE);
         byte[] content = new byte[size];
         for (int i = 0; i < size; i++) {
             content[i] = (byte) ("text" + i / 7).charAt(i % 5);
@@ -226,8 +226,7 @@ class PackingTest {
                 file,
                 new Geometry(SIZE, SHIFT),
                 new OriginReference("base", base.length, 0, 0, "00".repeat(32), false),
-                0,
-                Compression.LZ4,
+                StoreOptions.NONE.withCodec("lz4"),
                 1024,
                 STORE);
         try (CowDevice other = TestDevices.open(FORMAT, file, TestDevices.origin(base), TestDevices.BOOT)) {
@@ -324,7 +323,12 @@ class PackingTest {
     @Test
     void smallChunksAreRefused() {
         assertThatThrownBy(() -> UcowFormat.create(
-                        new SparseFile(), new Geometry(1 << 20, 13), null, 0, Compression.LZ4, 64, STORE))
+                        new SparseFile(),
+                        new Geometry(1 << 20, 13),
+                        null,
+                        StoreOptions.NONE.withCodec("lz4"),
+                        64,
+                        STORE))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("16K or more");
     }

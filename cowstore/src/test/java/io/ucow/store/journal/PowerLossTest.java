@@ -11,6 +11,7 @@ import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
 import io.ucow.store.PowerLossScenario;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
@@ -53,7 +54,13 @@ class PowerLossTest {
             // So small a journal that checkpoints and the ring's wrap-around happen all the time.
             OriginReference base = new OriginReference("base", sizeBytes, 0, 0, "00".repeat(32), false);
             Geometry geometry = new Geometry(sizeBytes, chunkShift);
-            UcowFormat.create(file, geometry, base, 0, compression, checksums, 64, STORE);
+            UcowFormat.create(
+                    file,
+                    geometry,
+                    base,
+                    StoreOptions.NONE.withCodec(compression.label()).withChecksums(checksums),
+                    64,
+                    STORE);
             return file.killedAt(file.eventCount());
         }
 

@@ -3,11 +3,11 @@ package io.ucow.store.journal;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.ucow.store.Compression;
 import io.ucow.store.CowDevice;
 import io.ucow.store.Geometry;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -35,8 +35,13 @@ class PreallocationTest {
     }
 
     private void create(boolean checksums) throws IOException {
-        UcowFormat.create(file, GEOMETRY, null, 0, Compression.NONE, checksums, SmallStore.RECORDS, UUID.randomUUID());
-        FORMAT.reserve(file, IMAGE);
+        UcowFormat.create(
+                file,
+                GEOMETRY,
+                null,
+                StoreOptions.NONE.withChecksums(checksums).withReserved(true),
+                SmallStore.RECORDS,
+                UUID.randomUUID());
         file.fillDisk();
     }
 
@@ -89,12 +94,11 @@ class PreallocationTest {
 
     @Test
     void aDiskWithoutThatMuchRoomIsToldOf() throws IOException {
-        SmallStore.create(file, GEOMETRY, null);
         file.limitAllocationTo(GEOMETRY.sizeBytes());
-        assertThatThrownBy(() -> FORMAT.reserve(file, IMAGE))
+        assertThatThrownBy(this::create)
                 .isInstanceOf(StoreFullException.class)
                 .hasMessageMatching(
-                        "x: all that it can take is \\d{8} bytes, and its file system has \\d+ free; make room, .*"
+                        ".*: all that it can take is \\d{8} bytes, and its file system has \\d+ free; make room, .*"
                                 + "without --preallocate");
     }
 

@@ -11,6 +11,7 @@ import io.ucow.store.RepairReport;
 import io.ucow.store.RepairReport.LostRange;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreContext;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.MapPage;
@@ -109,7 +110,7 @@ class RepairTest {
     }
 
     private void create() throws IOException {
-        UcowFormat.create(image, new Geometry((long) CHUNKS << SHIFT, SHIFT), null, JOURNAL, STORE);
+        UcowFormat.create(image, new Geometry((long) CHUNKS << SHIFT, SHIFT), null, StoreOptions.NONE, JOURNAL, STORE);
     }
 
     @Test

@@ -10,6 +10,7 @@ import io.ucow.store.Geometry;
 import io.ucow.store.Origin;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreFullException;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.format.Superblock;
 import io.ucow.sys.PositionalFile;
@@ -57,7 +58,7 @@ class ResizeTest {
         Origin origin = TestDevices.origin(base);
         SparseFile file = new SparseFile();
         byte[] model = Arrays.copyOf(base, 1 + random.nextInt(largest));
-        UcowFormat.create(file, new Geometry(model.length, shift), null, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(model.length, shift), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
         for (int round = 0; round < 30; round++) {
             try (CowDevice device = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT)) {
                 assertThat(device.sizeBytes()).isEqualTo(model.length);
@@ -168,7 +169,7 @@ class ResizeTest {
             random.nextBytes(base);
             origin = TestDevices.origin(base);
             FaultFile first = new FaultFile(new byte[0]);
-            UcowFormat.create(first, new Geometry(from, shift), null, RECORDS, new UUID(1, 2));
+            UcowFormat.create(first, new Geometry(from, shift), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
             before = Arrays.copyOf(base, from);
             try (CowDevice device = TestDevices.open(FORMAT, first, origin, TestDevices.BOOT)) {
                 change(device, before, random, 30);
@@ -215,7 +216,7 @@ class ResizeTest {
         Origin origin = TestDevices.origin(new byte[0]);
         long small = 100 << 12;
         long large = Geometry.MAX_CHUNKS << 12;
-        UcowFormat.create(file, new Geometry(small, 12), null, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(small, 12), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
         write(file, origin, small - 8, 1);
         FORMAT.resize(file, NAME, TestDevices.BOOT, origin, large, false);
         assertThat(read(file, origin, small - 8)).isEqualTo(1);
@@ -236,7 +237,7 @@ class ResizeTest {
     void spaceOfWhatIsLostIsGivenBack() throws IOException {
         SparseFile file = new SparseFile();
         Origin origin = TestDevices.origin(new byte[0]);
-        UcowFormat.create(file, new Geometry(4 << 20, 15), null, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(4 << 20, 15), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
         long empty = file.allocatedBytes();
         try (CowDevice device = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT)) {
             device.write(0, ByteBuffer.allocateDirect(4 << 20));
@@ -248,7 +249,7 @@ class ResizeTest {
     @Test
     void shrinkingIsRefusedUnlessItIsMeant() throws IOException {
         SparseFile file = new SparseFile();
-        UcowFormat.create(file, new Geometry(1 << 20, 12), null, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(1 << 20, 12), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
         SparseFile before = file.copy();
         assertThatThrownBy(() ->
                         FORMAT.resize(file, NAME, TestDevices.BOOT, TestDevices.origin(new byte[0]), 1 << 19, false))
@@ -269,7 +270,7 @@ class ResizeTest {
         byte[] base = new byte[1 << 20];
         new Random(1).nextBytes(base);
         Origin origin = TestDevices.origin(base);
-        UcowFormat.create(file, new Geometry(500_000, 15), null, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(500_000, 15), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
         write(file, origin, 300_000, 7);
         byte[] held = Arrays.copyOf(base, 500_000);
         ByteBuffer.wrap(held).putLong(300_000, 7);
@@ -293,7 +294,7 @@ class ResizeTest {
         Geometry small = new Geometry(500L * chunk, 12);
         long dataStart = (64 << 10) + 4096;
         long max = dataStart + (PagePool.mostSlots(small, 0) + 400) * chunk;
-        UcowFormat.create(file, small, null, max, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, small, null, StoreOptions.NONE.withMaxBytes(max), RECORDS, new UUID(1, 2));
         try (CowDevice device = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT)) {
             device.write(0, ByteBuffer.allocateDirect(300 * chunk));
         }
@@ -318,7 +319,7 @@ class ResizeTest {
     void storeWhoseMapIsStillInItsJournalIsRefused() throws IOException {
         SparseFile file = new SparseFile();
         Origin origin = TestDevices.origin(new byte[0]);
-        UcowFormat.create(file, new Geometry(1 << 20, 12), null, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(1 << 20, 12), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
         CowDevice killed = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT);
         killed.write(0, ByteBuffer.allocateDirect(8));
         assertThatThrownBy(() -> FORMAT.resize(file, NAME, TestDevices.BOOT, origin, 2 << 20, false))

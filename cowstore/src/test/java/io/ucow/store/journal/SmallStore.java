@@ -3,6 +3,7 @@ package io.ucow.store.journal;
 import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
+import io.ucow.store.StoreOptions;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.util.UUID;
@@ -15,7 +16,7 @@ public final class SmallStore {
 
     /** As {@link UcowFormat#create}. */
     public static void create(PositionalFile file, Geometry geometry, OriginReference origin) throws IOException {
-        UcowFormat.create(file, geometry, origin, RECORDS, UUID.randomUUID());
+        UcowFormat.create(file, geometry, origin, StoreOptions.NONE, RECORDS, UUID.randomUUID());
     }
 
     /** The same of any format; one that has no journal is as it always is. */
@@ -25,7 +26,7 @@ public final class SmallStore {
         if (plugin instanceof UcowFormat) {
             create(file, geometry, origin);
         } else {
-            plugin.create(file, geometry, origin);
+            plugin.create(file, geometry.sizeBytes(), origin, StoreOptions.ofChunk(geometry.chunkSize()));
         }
     }
 }

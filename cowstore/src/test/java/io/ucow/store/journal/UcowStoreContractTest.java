@@ -3,8 +3,8 @@ package io.ucow.store.journal;
 import io.ucow.store.Compression;
 import io.ucow.store.ExceptionStoreContract;
 import io.ucow.store.ExceptionStoreProvider;
-import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
+import io.ucow.store.StoreOptions;
 import io.ucow.sys.PositionalFile;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
@@ -81,13 +81,12 @@ class UcowStoreContractTest {
                 (proxy, method, arguments) -> {
                     try {
                         if (method.getName().equals("create")) {
+                            StoreOptions asked = (StoreOptions) arguments[3];
                             format.create(
                                     (PositionalFile) arguments[0],
-                                    (Geometry) arguments[1],
+                                    (long) arguments[1],
                                     (OriginReference) arguments[2],
-                                    arguments.length > 3 ? (long) arguments[3] : 0,
-                                    compression,
-                                    checksums);
+                                    asked.withCodec(compression.label()).withChecksums(checksums));
                             return null;
                         }
                         return method.invoke(format, arguments);
