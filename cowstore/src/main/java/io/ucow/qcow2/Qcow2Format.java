@@ -206,7 +206,11 @@ public final class Qcow2Format implements ExceptionStoreProvider {
 
     @Override
     public RepairReport repair(PositionalFile file, Path image, UUID bootId, MetadataCopy copy) throws IOException {
-        settleLog(file, image, bootId);
+        try {
+            settleLog(file, image, bootId);
+        } catch (CorruptStoreException e) {
+            return RepairReport.refused(check(file, image, bootId), e.getMessage());
+        }
         CheckReport found = check(file, image, bootId);
         try {
             return new Qcow2Repair(file, Qcow2Image.readToRepair(file, image), copy).run(found);

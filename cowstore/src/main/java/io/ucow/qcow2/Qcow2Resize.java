@@ -83,10 +83,12 @@ final class Qcow2Resize {
     private void grow(Qcow2Image now, long sizeBytes) throws IOException {
         // Found too large before anything is written.
         now.withDisk(now.header().withDisk(sizeBytes, 0, 0));
-        Header header = withLargerL1(now, Qcow2Image.l1Needed(now.header(), sizeBytes));
+        enlargeL1(now, Qcow2Image.l1Needed(now.header(), sizeBytes));
+        Qcow2Image ready = Qcow2Image.read(file, image); // its reference counts may have moved as well
+        Header header = ready.header();
         Header grown = header.withDisk(sizeBytes, header.l1Size(), header.l1TableOffset());
         StoreContext context = new StoreContext(false, bootId, new GracePeriod(), false);
-        Qcow2Store store = new Qcow2Store(file, file, now.withDisk(grown), context, 0);
+        Qcow2Store store = new Qcow2Store(file, file, ready.withDisk(grown), context, 0);
         Closeable releasing = store::release; // the file is the caller's
         try (releasing) {
             hidePastEnd(store, header.size());
@@ -216,11 +218,11 @@ final class Qcow2Resize {
         return header.hasExtendedL2() ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
     }
 
-    /** The header once its L1 table has {@code entries} entries at least; the disk's size is the same. */
-    private Header withLargerL1(Qcow2Image now, long entries) throws IOException {
+    /** Gives the image an L1 table of {@code entries} entries at least; the disk's size is the same. */
+    private void enlargeL1(Qcow2Image now, long entries) throws IOException {
         Header header = now.header();
         if (entries <= header.l1Size()) {
-            return header;
+            return;
         }
         if (entries > Qcow2Image.MAX_L1_ENTRIES) {
             throw new IllegalArgumentException(
@@ -234,14 +236,12 @@ final class Qcow2Resize {
             file.write(Qcow2Image.readAt(file, header.l1TableOffset(), oldBytes), place);
             Zeros.write(file, place + oldBytes, (clusters << header.clusterBits()) - oldBytes);
             file.sync();
-            Header larger = header.withDisk(header.size(), (int) entries, place);
-            writeDisk(larger);
+            writeDisk(header.withDisk(header.size(), (int) entries, place));
             long old = header.l1TableOffset() >>> header.clusterBits();
             hosts.drop(LongStream.range(old, old + clustersOf(header.l1Size(), header))
                     .toArray());
             hosts.releaseReserved();
             file.sync();
-            return larger;
         }
     }
 
