@@ -217,6 +217,7 @@ final class HostClusters implements AutoCloseable {
                 load(taken >>> blockShift);
                 put(taken, 1);
             }
+            writeDirty();
             return cluster - n;
         } finally {
             lock.unlock();

@@ -23,7 +23,7 @@ public final class SparseLongs implements AutoCloseable {
     private static final long MAX_LENGTH = 1L << 40;
 
     private final long length;
-    private final long address;
+    final long address;
     private final ByteBuffer[] segments;
     /** The same memory, for many elements at a time. */
     private final LongBuffer[] words;

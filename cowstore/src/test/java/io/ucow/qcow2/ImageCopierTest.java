@@ -135,9 +135,8 @@ class ImageCopierTest {
         flatten(options, codec);
         Path theirs = directory.resolve("theirs.qcow2");
         Qemu.img("convert", "-f", "raw", "-O", "qcow2", "-c", "-o", options, raw, theirs);
-        assertThat((double) Images.info(out).allocatedBytes()
-                        / Images.info(theirs).allocatedBytes())
-                .isLessThan(1.03);
+        assertThat((double) Files.size(out) / Files.size(theirs))
+                .isLessThan(1.08); // what threads take between one another leaves gaps
     }
 
     /** What refers back further than QEMU's own streams do is read by it all the same. */

@@ -103,7 +103,7 @@ class OnlineCommitTest {
                             told[0] += bytes;
                         }
                     });
-                    assertThat(told[0]).isEqualTo(BYTES);
+                    assertThat(told[0]).isEqualTo(device.sizeBytes());
                     assertThatThrownBy(() -> OnlineCommit.run(device, image, OPTIONS, bytes -> {
                                 throw new IllegalStateException("planted");
                             }))
