@@ -30,6 +30,14 @@ final class FreedClusters {
         }
     }
 
+    /** Adds all that an L2 entry refers to. */
+    void addAll(long l2, int clusterBits) {
+        long last = L2Entry.lastCluster(l2, clusterBits);
+        for (long cluster = L2Entry.firstCluster(l2, clusterBits); cluster <= last; cluster++) {
+            add(cluster);
+        }
+    }
+
     int count() {
         lock.lock();
         try {

@@ -126,7 +126,7 @@ final class L2Writer {
                 long now = l2Entry(entry, c - chunk);
                 // What was there at first is freed when it is known what takes its place.
                 if (old != now && old != before.getLong(at)) {
-                    free(old);
+                    freed.addAll(old, clusterBits);
                 }
                 after.putLong(at, now);
             }
@@ -135,7 +135,7 @@ final class L2Writer {
         void write() throws IOException {
             for (int at = 0; at < after.limit(); at += L2Entry.BYTES) {
                 if (before.getLong(at) != after.getLong(at)) {
-                    free(before.getLong(at));
+                    freed.addAll(before.getLong(at), clusterBits);
                 }
             }
             file.write(after.position(0), place);
@@ -149,17 +149,5 @@ final class L2Writer {
 
     private long l2Entry(long entry, long i) {
         return RemapEntry.isZero(entry) ? L2Entry.ZERO : L2Entry.COPIED | (RemapEntry.slotOf(entry) + i) << clusterBits;
-    }
-
-    private void free(long l2) {
-        if (L2Entry.isCompressed(l2)) {
-            long offset = L2Entry.compressedOffset(l2, clusterBits);
-            long last = offset + L2Entry.compressedBytes(l2, clusterBits) - 1;
-            for (long cluster = (offset & ~511L) >>> clusterBits; cluster <= last >>> clusterBits; cluster++) {
-                freed.add(cluster);
-            }
-        } else if (L2Entry.offset(l2) != 0) {
-            freed.add(L2Entry.offset(l2) >>> clusterBits);
-        }
     }
 }

@@ -8,17 +8,13 @@ import io.ucow.store.Zeros;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.BufferPool;
-import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.security.SecureRandom;
 import java.util.Arrays;
-import java.util.UUID;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
-import java.util.stream.LongStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -43,8 +39,6 @@ final class Writer implements AutoCloseable {
     /** What discards may leave waiting for a flush; whoever would add to more sees to one first. */
     private static final long MAX_WAITING_BYTES = 64 << 20;
 
-    private static final SecureRandom SALTS = new SecureRandom();
-
     private static final int SECTOR = 512;
     private static final int PAGE = 4096;
     /** No place: reads as zeros. */
@@ -58,7 +52,6 @@ final class Writer implements AutoCloseable {
     private final ClusterMap map;
     private final HostClusters hosts;
     private final Places places;
-    private final UUID bootId;
     private final GracePeriod readers;
     private final int clusterBits;
     private final int chunkShift;
@@ -80,7 +73,7 @@ final class Writer implements AutoCloseable {
 
     private final FreedClusters freed = new FreedClusters();
     private final L2Writer tables;
-    private final int maxLogBytes;
+    private final LogSpace logs;
 
     /** One flush of the log at a time; who comes meanwhile is answered, with all others, by the next. */
     private final ReentrantLock flushLock = new ReentrantLock();
@@ -88,13 +81,6 @@ final class Writer implements AutoCloseable {
     private final AtomicLong flushesAsked = new AtomicLong();
     /** Guarded by flushLock. */
     private long flushesDone;
-
-    /** Held by who begins a log. */
-    private final ReentrantLock logLock = new ReentrantLock();
-    /** Null until the first commit. */
-    private volatile PendingLog log;
-    /** True where there can be none: the header has no room, or entries are of another kind. */
-    private volatile boolean withoutLog;
 
     /** Chunks that were made zero since the last flush, and may have clusters to be freed. */
     private final AtomicLong zeroed = new AtomicLong();
@@ -122,9 +108,7 @@ final class Writer implements AutoCloseable {
         this.data = data;
         this.image = image;
         this.map = map;
-        this.bootId = context.bootId();
         this.readers = context.readers();
-        this.maxLogBytes = maxLogBytes;
         this.clusterBits = image.header().clusterBits();
         this.external = image.header().hasExternalData();
         this.extended = image.header().hasExtendedL2();
@@ -134,14 +118,9 @@ final class Writer implements AutoCloseable {
         this.hosts = new HostClusters(file, image, map);
         this.places = new Places(file, image, map, hosts, decompressors);
         this.tables = new L2Writer(file, image, map, freed);
-        this.withoutLog = maxLogBytes == 0 || image.header().version() < 3 || external || extended;
-        this.log = log;
+        boolean recordable = image.header().version() >= 3 && !external && !extended;
         try {
-            if (log == null) {
-                takeOverVoidLog();
-            } else {
-                noteLog(log.place());
-            }
+            this.logs = new LogSpace(file, image, map, hosts, context.bootId(), recordable ? maxLogBytes : 0, log);
             clearAutoclearFeatures();
         } catch (IOException | RuntimeException e) {
             hosts.close();
@@ -169,7 +148,7 @@ final class Writer implements AutoCloseable {
     /** Bitmaps and whatever else this program does not keep up to date is out of date from now on. */
     private void clearAutoclearFeatures() throws IOException {
         long raw = image.header().hasRawExternalData() ? Header.RAW_EXTERNAL_DATA : 0;
-        long kept = log == null ? raw : raw | Header.PENDING_LOG;
+        long kept = logs.current() == null ? raw : raw | Header.PENDING_LOG;
         long features = image.header().autoclearFeatures();
         if ((features & ~kept) != 0) {
             ByteBuffer buffer = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.BIG_ENDIAN);
@@ -365,7 +344,7 @@ final class Writer implements AutoCloseable {
 
     /** @param rest how many chunks this one and those to come have: their places are taken back if this fails */
     private void commitInTable(long chunk, int count, long entry, int rest) throws IOException {
-        PendingLog pending = log;
+        PendingLog pending = logs.current();
         ReentrantLock lock = map.lockOf(chunk);
         lock.lock();
         try {
@@ -439,96 +418,12 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    /** The log, which is begun if there is none. @return null if there can be none */
     private PendingLog log() throws IOException {
-        if (log != null || withoutLog) {
-            return log;
-        }
-        logLock.lock();
         try {
-            if (log == null && !withoutLog) {
-                beginLog();
-            }
-            return log;
-        } finally {
-            logLock.unlock();
-        }
-    }
-
-    private void beginLog() throws IOException {
-        long run;
-        try {
-            run = hosts.allocate(Math.max(1, maxLogBytes >>> clusterBits));
-        } catch (CorruptStoreException e) {
+            return logs.begun();
+        } catch (IOException e) {
             throw fail(e);
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.ENOSPC) {
-                throw e;
-            }
-            LOG.debug("no room for a log image={}", image.image(), e);
-            return;
         }
-        int count = SlotRun.count(run);
-        long offset = SlotRun.slot(run) << clusterBits;
-        int bytes = (int) Math.min((long) count << clusterBits, maxLogBytes);
-        boolean begun = false;
-        try {
-            // Written out: a full disk must still take a record.
-            Zeros.write(file, offset, bytes);
-            begun = beginLogAt(new LogExtension(offset, bytes, bootId, SALTS.nextLong()));
-            withoutLog = !begun;
-        } catch (IOException e) {
-            if (Errno.of(e) != Errno.ENOSPC) {
-                throw fail(e);
-            }
-            LOG.debug("no room for a log image={}", image.image(), e);
-        } finally {
-            if (!begun) {
-                hosts.giveBack(SlotRun.slot(run), count);
-            }
-        }
-    }
-
-    private boolean beginLogAt(LogExtension place) throws IOException {
-        PendingLog fresh = PendingLog.create(file, place);
-        boolean begun = false;
-        try {
-            begun = place.announce(file, image);
-        } finally {
-            if (!begun) {
-                fresh.close();
-            }
-        }
-        if (begun) {
-            noteLog(place);
-            map.overlay(fresh);
-            log = fresh;
-        } else {
-            LOG.warn("no room for a header extension: first writes wait for a sync image={}", image.image());
-        }
-        return begun;
-    }
-
-    /** Begins a log where one of an earlier boot was, if it is this image's still. */
-    private void takeOverVoidLog() throws IOException {
-        LogExtension old = LogExtension.read(file, image);
-        if (old == null || !hosts.isCountedOnce(old.offset() >>> clusterBits, clusters(old))) {
-            return;
-        }
-        beginLogAt(new LogExtension(old.offset(), old.bytes(), bootId, SALTS.nextLong()));
-    }
-
-    private void noteLog(LogExtension place) throws CorruptStoreException {
-        for (long i = 0; i < clusters(place); i++) {
-            if (!hosts.noteMetadata((place.offset() >>> clusterBits) + i)) {
-                throw Qcow2Image.corrupt(
-                        image.image(), place.offset(), "the log of pending entries is where other metadata is");
-            }
-        }
-    }
-
-    private int clusters(LogExtension place) {
-        return (int) ((place.bytes() + (1L << clusterBits) - 1) >>> clusterBits);
     }
 
     private void writeEntries(long chunk, int count, long entry) throws IOException {
@@ -561,8 +456,9 @@ final class Writer implements AutoCloseable {
         } finally {
             buffers.give(buffer.order(ByteOrder.LITTLE_ENDIAN));
         }
-        for (long l2 : unused) {
-            free(l2);
+        // Clusters of an external data file are not counted.
+        for (int i = 0; i < clusters && !external; i++) {
+            freed.addAll(unused[i], clusterBits);
         }
     }
 
@@ -594,22 +490,6 @@ final class Writer implements AutoCloseable {
         }
         table.putLong(at, now);
         return !L2Entry.isCompressed(old) && L2Entry.offset(old) == L2Entry.offset(now) ? 0 : old;
-    }
-
-    /** Lets go of what an L2 entry named; clusters of an external data file are not counted. */
-    private void free(long l2) {
-        if (external) {
-            return;
-        }
-        if (L2Entry.isCompressed(l2)) {
-            long offset = L2Entry.compressedOffset(l2, clusterBits);
-            long last = offset + L2Entry.compressedBytes(l2, clusterBits) - 1;
-            for (long cluster = (offset & ~511L) >>> clusterBits; cluster <= last >>> clusterBits; cluster++) {
-                freed.add(cluster);
-            }
-        } else if (L2Entry.offset(l2) != 0) {
-            freed.add(L2Entry.offset(l2) >>> clusterBits);
-        }
     }
 
     /** Sees to it that the chunk has an L2 table which no snapshot shares. The caller holds its lock. */
@@ -691,8 +571,9 @@ final class Writer implements AutoCloseable {
     /** Makes all that was written and committed before durable, then lets go of what is not referred to any more. */
     void flush() throws IOException {
         long[] ready;
-        if (log != null) {
-            ready = flushLog();
+        PendingLog pending = logs.current();
+        if (pending != null) {
+            ready = flushLog(pending);
         } else {
             ready = freed.take();
             sync();
@@ -706,7 +587,7 @@ final class Writer implements AutoCloseable {
     }
 
     /** @return the clusters that nothing durable refers to any more */
-    private long[] flushLog() throws IOException {
+    private long[] flushLog(PendingLog pending) throws IOException {
         long mine = flushesAsked.incrementAndGet();
         flushLock.lock();
         try {
@@ -715,7 +596,7 @@ final class Writer implements AutoCloseable {
             }
             requireHealthy();
             long covers = flushesAsked.get();
-            long[] ready = makeDurable(log);
+            long[] ready = makeDurable(pending);
             flushesDone = covers;
             return ready;
         } catch (IOException e) {
@@ -757,7 +638,7 @@ final class Writer implements AutoCloseable {
 
     boolean reclaim() throws IOException {
         long before = reclaimed();
-        PendingLog pending = log;
+        PendingLog pending = logs.current();
         if (freed.count() > 0 || (pending != null && pending.length() > 0)) {
             flush();
         }
@@ -793,16 +674,9 @@ final class Writer implements AutoCloseable {
     @Override
     public void close() throws IOException {
         try (hosts;
-                PendingLog pending = log) {
+                logs) {
             flush();
-            if (pending != null) {
-                LogExtension.withdraw(file, image);
-                // Whoever finds the log named may use its clusters.
-                file.sync();
-                long first = pending.place().offset() >>> clusterBits;
-                hosts.drop(LongStream.range(first, first + clusters(pending.place()))
-                        .toArray());
-            }
+            logs.withdraw();
             hosts.releaseReserved();
             file.sync();
         }
