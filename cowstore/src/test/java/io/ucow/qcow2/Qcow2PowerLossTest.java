@@ -19,6 +19,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -51,6 +52,12 @@ class Qcow2PowerLossTest {
     /** Images with a backing file, so that there is a name in the way of the header extension. */
     private class Subject implements PowerLossScenario.Subject {
         private final Qcow2Format format = new Qcow2Format(LOG_BYTES);
+        /** As for {@code create -o}; empty for none. */
+        private final Map<String, String> options;
+
+        Subject(Map<String, String> options) {
+            this.options = options;
+        }
 
         @Override
         public ExceptionStoreProvider format() {
@@ -60,7 +67,10 @@ class Qcow2PowerLossTest {
         @Override
         public byte[] create(long sizeBytes, int chunkShift) throws IOException {
             FaultFile file = new FaultFile(new byte[0]);
-            format.create(file, sizeBytes, OriginReference.ofPath(BASE, false), StoreOptions.ofChunk(1 << chunkShift));
+            // A chunk is a cluster, but with extended L2 entries a subcluster, of 32.
+            int clusterBytes = options.containsKey(ImageOptions.EXTENDED_L2) ? 32 << chunkShift : 1 << chunkShift;
+            StoreOptions asked = StoreOptions.ofChunk(clusterBytes).withOwn(options);
+            format.create(file, sizeBytes, OriginReference.ofPath(BASE, false), asked);
             return file.killedAt(file.eventCount());
         }
 
@@ -99,17 +109,23 @@ class Qcow2PowerLossTest {
         Files.delete(file);
     }
 
-    @ParameterizedTest(name = "seed {0}, cluster 2^{1}, {2} clusters, {3} threads")
+    @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} chunks, {3} threads, {5}")
     @CsvSource({
-        "1, 12, 24, 1, 2",
-        "2, 9, 100, 1, 1",
-        "3, 12, 24, 4, 1",
+        "1, 12, 24, 1, 2, ",
+        "2, 9, 100, 1, 1, ",
+        "3, 12, 24, 4, 1, ",
+        "4, 12, 24, 1, 1, compat=0.10",
+        "5, 9, 100, 4, 1, extended_l2=on",
     })
-    void everyCutKeepsWhatWasPromised(long seed, int shift, int clusters, int threads, int lives) throws Exception {
-        PowerLossScenario run = new PowerLossScenario(new Subject(), seed, shift, clusters);
+    void everyCutKeepsWhatWasPromised(long seed, int shift, int chunks, int threads, int lives, String option)
+            throws Exception {
+        Map<String, String> options =
+                option == null ? Map.of() : Map.of(option.split("=", -1)[0], option.split("=", -1)[1]);
+        PowerLossScenario run = new PowerLossScenario(new Subject(options), seed, shift, chunks);
         run.generations(threads, lives);
         System.out.printf(
-                "power loss of qcow2: seed %d, cluster 2^%d, %d threads: %d cuts%n", seed, shift, threads, run.cuts());
+                "power loss of qcow2 %s: seed %d, chunk 2^%d, %d threads: %d cuts%n",
+                options, seed, shift, threads, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
     }
 
@@ -152,7 +168,7 @@ class Qcow2PowerLossTest {
     /** Power loss must void the log: what it names need not be there. */
     @Test
     void checkerCatchesALogThatCountsInAnotherBoot() throws Exception {
-        PowerLossScenario run = new PowerLossScenario(new Subject(), 1, 12);
+        PowerLossScenario run = new PowerLossScenario(new Subject(Map.of()), 1, 12);
         PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true, TestDevices.NEXT_BOOT);
         assertThatThrownBy(() -> run.verifyEveryCut(session))
                 .isInstanceOfAny(AssertionError.class, CorruptStoreException.class)
@@ -179,7 +195,7 @@ class Qcow2PowerLossTest {
 
     private void assertCaught(Tampering bug) throws Exception {
         for (long seed = 1; seed < 30; seed++) {
-            PowerLossScenario run = new PowerLossScenario(new Subject(), seed, 12);
+            PowerLossScenario run = new PowerLossScenario(new Subject(Map.of()), seed, 12);
             PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
             try {
                 run.verifyEveryCut(session.with(bug.withBug(session)));
