@@ -180,7 +180,7 @@ class FullDiskIT {
         Path tooLarge = disk.resolve("large.cow");
         Tool.Result refused = home.ucow("create", "--size", "1G", "--preallocate", "full", tooLarge)
                 .exit(14);
-        assertThat(refused.stderr()).hasLineCount(1).contains("set aside");
+        assertThat(refused.stderr()).hasLineCount(1).contains("make room");
         assertThat(tooLarge).doesNotExist();
 
         image = home.create("disk/vm.cow", base, "--preallocate", "full");

@@ -180,13 +180,21 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
     private boolean allKept() throws IOException {
         try (DirectoryStream<Path> states = Files.newDirectoryStream(runDirectory(), "*.json")) {
             for (Path state : states) {
-                JsonObject daemon = object(Files.readString(state));
-                if (daemon.getString("transport").equals("direct") && daemon.isNull("keeper")) {
+                if (!isKept(object(Files.readString(state)))) {
                     return false;
                 }
             }
         }
         return true;
+    }
+
+    private static boolean isKept(JsonObject state) {
+        return !state.getString("transport").equals("direct") || !state.isNull("keeper");
+    }
+
+    /** True of all daemons but those of {@code mount --foreground}, which never have a keeper. */
+    private static boolean isBackground(long daemon) throws IOException {
+        return Files.readString(Path.of("/proc/" + daemon + "/cmdline")).endsWith("\0daemon\0");
     }
 
     /** Ends what {@link #attach} began. */
@@ -235,6 +243,11 @@ final class UcowHome implements BeforeEachCallback, AfterEachCallback {
      * mount with it.
      */
     void kill(long daemon) throws IOException {
+        if (isBackground(daemon)) {
+            // One that is just being started could have taken the mount over, and nobody would know of it.
+            Changes.await(
+                    runDirectory(), Libc.IN_MOVED_TO, CHANGE_LIMIT, "a keeper comes", () -> isKept(stateOf(daemon)));
+        }
         JsonObject state = stateOf(daemon);
         logsOfKilled.add(runDirectory().resolve(state.getString("id") + ".log"));
         if (state.isNull("keeper")) {
