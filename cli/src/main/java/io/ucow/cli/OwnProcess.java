@@ -17,10 +17,7 @@ final class OwnProcess {
 
     /** Runs it. @return the process's exit code */
     static int run(String verb) {
-        // Takes longest of all that a start needs, and nothing of it is needed at once.
-        Thread binding = new Thread(Libc::geteuid, "binding");
-        binding.setDaemon(true);
-        binding.start();
+        Libc.loadBeside(); // nothing of it is needed at once
         Logging.ofDaemon();
         try {
             return verb.equals(Keeper.VERB)

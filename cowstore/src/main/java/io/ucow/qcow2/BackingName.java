@@ -18,7 +18,7 @@ import java.nio.charset.StandardCharsets;
  */
 final class BackingName {
     private static final int SECTOR = 512;
-    private static final int EXTENSION_HEAD = 8;
+    private static final int EXTENSION_HEAD = HeaderExtensions.HEAD_BYTES;
 
     private final PositionalFile file;
     private final Qcow2Image image;
@@ -86,13 +86,13 @@ final class BackingName {
             if (type != HeaderExtensions.BACKING_FORMAT && type != HeaderExtensions.FEATURE_NAMES) {
                 putExtension(type, old.slice(at + EXTENSION_HEAD, length));
             }
-            at += EXTENSION_HEAD + (length + 7 & ~7);
+            at += EXTENSION_HEAD + HeaderExtensions.padded(length);
         }
         return Math.min(limit, at + EXTENSION_HEAD);
     }
 
     private void putExtension(int type, ByteBuffer data) throws IOException {
-        int padded = data.remaining() + 7 & ~7;
+        int padded = HeaderExtensions.padded(data.remaining());
         requireRoom(EXTENSION_HEAD + padded);
         int at = fresh.position();
         fresh.putInt(type).putInt(data.remaining()).put(data).position(at + EXTENSION_HEAD + padded);

@@ -47,6 +47,7 @@ final class ClusterMap implements AutoCloseable {
     private final int chunkShift;
     private final int subclusterShift;
     private final boolean extended;
+    private final int entryBytes;
     private final boolean readOnly;
     /** Binary logarithm of the clusters of an L2 table, the chunks of one, and the chunks of a leaf. */
     private final int l2Shift, tableShift, leafShift;
@@ -79,6 +80,7 @@ final class ClusterMap implements AutoCloseable {
         this.chunkShift = image.geometry().chunkShift();
         this.subclusterShift = image.subclusterShift();
         this.extended = image.header().hasExtendedL2();
+        this.entryBytes = image.header().l2EntryBytes();
         this.readOnly = readOnly;
         this.l2Shift = Qcow2Image.l2Shift(image.header());
         this.tableShift = l2Shift + subclusterShift;
@@ -344,7 +346,6 @@ final class ClusterMap implements AutoCloseable {
 
     private void loadTable(long table) throws IOException {
         long offset = tableOffset(table);
-        int entryBytes = extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
         ByteBuffer part = buffers.take().order(ByteOrder.BIG_ENDIAN);
         try {
             int perPart = part.capacity() / entryBytes;
@@ -469,7 +470,7 @@ final class ClusterMap implements AutoCloseable {
     /** Where the L2 entry of a guest cluster whose table there is lies in the file. */
     long l2Place(long cluster) throws CorruptStoreException {
         long index = cluster & (1L << l2Shift) - 1;
-        return tableOffset(cluster >>> l2Shift) + index * (extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES);
+        return tableOffset(cluster >>> l2Shift) + index * entryBytes;
     }
 
     /** The L2 entry of a guest cluster whose table there is, as the file has it. */

@@ -164,6 +164,11 @@ record Header(
         return hasExternalData() && (autoclearFeatures & RAW_EXTERNAL_DATA) != 0;
     }
 
+    /** Bytes of an entry of an L2 table, with its bitmap. */
+    int l2EntryBytes() {
+        return hasExtendedL2() ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
+    }
+
     boolean hasExtendedL2() {
         return (incompatibleFeatures & EXTENDED_L2) != 0;
     }

@@ -25,6 +25,9 @@ record HeaderExtensions(
         int bitmaps,
         long bitmapDirectoryOffset,
         long bitmapDirectorySize) {
+    /** Type and length of each. */
+    static final int HEAD_BYTES = 8;
+
     static final int END = 0;
     static final int BACKING_FORMAT = 0xe2792aca;
     static final int FEATURE_NAMES = 0x6803f857;
@@ -48,7 +51,7 @@ record HeaderExtensions(
         int bitmaps = 0;
         long directoryOffset = 0;
         long directorySize = 0;
-        while (block.remaining() >= 8) {
+        while (block.remaining() >= HEAD_BYTES) {
             int at = block.position();
             int type = block.getInt();
             int length = block.getInt();
@@ -76,9 +79,14 @@ record HeaderExtensions(
                 directorySize = block.getLong(data + 8);
                 directoryOffset = block.getLong(data + 16);
             }
-            block.position(Math.min(block.limit(), data + (length + 7 & ~7)));
+            block.position(Math.min(block.limit(), data + padded(length)));
         }
         return new HeaderExtensions(format, dataFile, Map.copyOf(names), bitmaps, directoryOffset, directorySize);
+    }
+
+    /** What {@code length} bytes of data take. */
+    static int padded(int length) {
+        return length + 7 & ~7;
     }
 
     /** What a feature is known by in {@link #featureNames}. */

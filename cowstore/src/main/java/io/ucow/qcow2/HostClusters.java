@@ -32,12 +32,11 @@ final class HostClusters implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(HostClusters.class);
 
     /** 4 PiB of 64 KiB clusters. */
-    private static final long MAX_CLUSTERS = 1L << 36;
+    static final long MAX_CLUSTERS = 1L << 36;
 
     private static final int MIN_BATCH = 64, MAX_BATCH = 1024;
     private static final int BATCH_BYTES = 8 << 20;
     private static final long SECTOR_MASK = ~511L;
-    private static final int MAX_TABLE_BYTES = 8 << 20;
 
     private final PositionalFile file;
     private final Qcow2Image image;
@@ -441,7 +440,7 @@ final class HostClusters implements AutoCloseable {
             clusters *= 2;
             blocks = blocksFor(clusters, perBlock);
         }
-        if (clusters << clusterBits > MAX_TABLE_BYTES) {
+        if (clusters << clusterBits > Refcounts.MAX_TABLE_BYTES) {
             throw new StoreFullException(
                     image.image() + ": has as many clusters as its refcount table can count; use larger clusters",
                     new NativeException("refcount table", Errno.ENOSPC));

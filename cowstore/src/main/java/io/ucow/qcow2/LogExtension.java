@@ -30,10 +30,9 @@ record LogExtension(long offset, int bytes, UUID bootId, long salt) {
     static final int MAX_BYTES = 1 << 20;
 
     private static final int TYPE = 0x75636f77;
-    private static final int HEAD = 8;
+    private static final int HEAD = HeaderExtensions.HEAD_BYTES;
     private static final int DATA = 48;
     private static final int CRC_AT = 44;
-    private static final int NAME_OFFSET_AT = 8;
 
     /** Reads it. @return null if there is none that counts */
     static LogExtension read(PositionalFile file, Qcow2Image image) throws IOException {
@@ -71,7 +70,7 @@ record LogExtension(long offset, int bytes, UUID bootId, long salt) {
 
     /** Where the area of extensions must end: at the backing file's name, or with the cluster. */
     private static int areaEnd(ByteBuffer block) {
-        long name = block.getLong(NAME_OFFSET_AT);
+        long name = block.getLong(Header.BACKING_FILE_OFFSET_AT);
         return name >= block.getInt(Header.LENGTH_AT) ? (int) name : block.capacity();
     }
 
@@ -79,7 +78,7 @@ record LogExtension(long offset, int bytes, UUID bootId, long salt) {
     private static int find(ByteBuffer block, int from, int end) {
         int at = from;
         while (end - at >= HEAD && block.getInt(at) != HeaderExtensions.END && block.getInt(at) != TYPE) {
-            at += HEAD + (block.getInt(at + 4) + 7 & ~7);
+            at += HEAD + HeaderExtensions.padded(block.getInt(at + 4));
         }
         return at;
     }
@@ -128,8 +127,8 @@ record LogExtension(long offset, int bytes, UUID bootId, long salt) {
      * @return where it ended before; 0, with nothing changed, if there is no room
      */
     private static int moveName(PositionalFile file, ByteBuffer block, int from) throws IOException {
-        int old = (int) block.getLong(NAME_OFFSET_AT);
-        int length = block.getInt(16);
+        int old = (int) block.getLong(Header.BACKING_FILE_OFFSET_AT);
+        int length = block.getInt(Header.BACKING_FILE_SIZE_AT);
         int moved = block.capacity() - length & ~7;
         if (old < block.getInt(Header.LENGTH_AT) || moved < Math.max(from, old + length)) {
             return 0;
@@ -137,7 +136,7 @@ record LogExtension(long offset, int bytes, UUID bootId, long salt) {
         file.write(block.slice(old, length), moved);
         file.sync();
         ByteBuffer word = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.BIG_ENDIAN);
-        file.write(word.putLong(0, moved), NAME_OFFSET_AT);
+        file.write(word.putLong(0, moved), Header.BACKING_FILE_OFFSET_AT);
         file.sync();
         return old + length;
     }

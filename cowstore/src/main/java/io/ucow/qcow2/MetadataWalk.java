@@ -14,9 +14,7 @@ import java.nio.ByteBuffer;
  * <p>Threading: for one thread.
  */
 final class MetadataWalk {
-    private static final long MAX_CLUSTERS = 1L << 36;
     private static final int MAX_BITMAP_DIRECTORY_BYTES = 64 << 20;
-    private static final long SECTOR_MASK = ~511L;
 
     /** What lies in the file where something else than the map says. */
     enum Area {
@@ -119,13 +117,11 @@ final class MetadataWalk {
         this.header = image.header();
         this.clusterBits = header.clusterBits();
         this.clusters = (file.size() + header.clusterSize() - 1) >>> clusterBits;
-        if (clusters > MAX_CLUSTERS) {
+        if (clusters > HostClusters.MAX_CLUSTERS) {
             throw new UnsupportedFormatException(
                     image.image() + ": its file has more than 2^36 clusters, which are too many to check");
         }
-        this.l2 = new L2Table(
-                Qcow2Image.readAt(file, 0, header.clusterSize()),
-                header.hasExtendedL2() ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES);
+        this.l2 = new L2Table(Qcow2Image.readAt(file, 0, header.clusterSize()), header.l2EntryBytes());
     }
 
     /** Clusters of the file, the last one perhaps in part. */
@@ -273,7 +269,9 @@ final class MetadataWalk {
             if (L2Entry.isCopied(entry) || header.hasExternalData() || bitmap != 0) {
                 return "is compressed, and cannot be: 0x" + Long.toHexString(entry);
             }
-            return lastCluster(entry) >= clusters ? at(entry & L2Entry.OFFSET_MASK) + "is past the file's end" : null;
+            return L2Entry.lastCluster(entry, clusterBits) >= clusters
+                    ? at(entry & L2Entry.OFFSET_MASK) + "is past the file's end"
+                    : null;
         }
         if ((entry & L2Entry.RESERVED) != 0) {
             return "has reserved bits set: 0x" + Long.toHexString(entry);
@@ -303,20 +301,5 @@ final class MetadataWalk {
     /** True if an entry without fault refers to clusters of this file. */
     boolean refers(long entry) {
         return L2Entry.isCompressed(entry) || (L2Entry.offset(entry) != 0 && !header.hasExternalData());
-    }
-
-    /** The first cluster that an entry refers to. */
-    long firstCluster(long entry) {
-        return L2Entry.isCompressed(entry)
-                ? (L2Entry.compressedOffset(entry, clusterBits) & SECTOR_MASK) >>> clusterBits
-                : L2Entry.offset(entry) >>> clusterBits;
-    }
-
-    /** The last cluster that an entry refers to. */
-    long lastCluster(long entry) {
-        return L2Entry.isCompressed(entry)
-                ? (L2Entry.compressedOffset(entry, clusterBits) + L2Entry.compressedBytes(entry, clusterBits) - 1)
-                        >>> clusterBits
-                : firstCluster(entry);
     }
 }

@@ -27,7 +27,6 @@ import java.util.Arrays;
  * <p>Threading: any number of threads allocate and map.
  */
 final class NewImage {
-    private static final int MAX_REFCOUNT_TABLE_BYTES = 8 << 20;
     /** Header, extensions and the longest name fit; what follows in the cluster is a hole. */
     private static final int HEADER_BYTES = 4096;
     /** L2 entries that are written at once, in bytes. */
@@ -122,7 +121,7 @@ final class NewImage {
     }
 
     private void addBlock(long offset) throws StoreFullException {
-        if ((long) (blocks + 1) * Long.BYTES > MAX_REFCOUNT_TABLE_BYTES) {
+        if ((long) (blocks + 1) * Long.BYTES > Refcounts.MAX_TABLE_BYTES) {
             throw new StoreFullException(
                     file.name() + ": has as many clusters as a refcount table can count; use larger clusters",
                     new NativeException("refcount table", Errno.ENOSPC));

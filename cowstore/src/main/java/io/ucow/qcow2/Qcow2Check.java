@@ -148,7 +148,10 @@ final class Qcow2Check {
                 if (fault != null) {
                     problem(l1.name() + " L2 table " + index + ", entry " + i + " " + fault);
                 } else if (walk.refers(entry)) {
-                    refer(references, walk.firstCluster(entry), walk.lastCluster(entry));
+                    refer(
+                            references,
+                            L2Entry.firstCluster(entry, clusterBits),
+                            L2Entry.lastCluster(entry, clusterBits));
                 }
             }
         }

@@ -225,26 +225,12 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         if ((found.header().autoclearFeatures() & Header.PENDING_LOG) == 0) {
             return;
         }
-        PendingLog log = null;
-        try (ClusterMap map = new ClusterMap(file, found, found.header().l1TableOffset(), false);
-                Decompressors decompressors = new Decompressors(file, found.header())) {
+        try {
             Writer.requireWritable(found);
-            log = PendingLog.left(file, found, bootId);
-            if (log != null) {
-                map.adopt(
-                        log,
-                        (file.size() + found.header().clusterSize() - 1)
-                                >>> found.header().clusterBits());
-            }
             StoreContext context = new StoreContext(false, bootId, new GracePeriod(), false);
-            Writer writer = new Writer(file, file, found, map, decompressors, log, context, maxLogBytes);
-            log = null; // the writer's
-            writer.close();
+            new Qcow2Store(file, file, found, context, maxLogBytes).release();
         } catch (CorruptStoreException | UnsupportedFormatException e) {
             LOG.warn("what was not flushed before a kill is given up image={}", image, e);
-            if (log != null) {
-                log.close();
-            }
             LogExtension.withdraw(file, found);
             file.sync();
         }

@@ -39,7 +39,6 @@ record Qcow2Image(
     private static final int MIN_EXTENDED_CLUSTER_BITS = 14;
     private static final int MAX_BACKING_NAME_BYTES = 1023;
     static final int MAX_L1_ENTRIES = (32 << 20) / L1Entry.BYTES;
-    private static final int MAX_REFCOUNT_TABLE_BYTES = 8 << 20;
     private static final int MAX_SNAPSHOTS = 65536;
     private static final int MAX_SNAPSHOT_TABLE_BYTES = 64 << 20;
     private static final long KNOWN_INCOMPATIBLE =
@@ -162,7 +161,7 @@ record Qcow2Image(
     }
 
     private static void requireRefcountTable(Path image, Header header, long fileSize) throws IOException {
-        int maxClusters = MAX_REFCOUNT_TABLE_BYTES >> Math.min(header.clusterBits(), 23);
+        int maxClusters = Refcounts.MAX_TABLE_BYTES >> Math.min(header.clusterBits(), 23);
         require(image, 56, "refcount_table_clusters", header.refcountTableClusters(), 0, Math.max(1, maxClusters));
         requireArea(
                 image,

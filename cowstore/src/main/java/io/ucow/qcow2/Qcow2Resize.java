@@ -177,7 +177,7 @@ final class Qcow2Resize {
         if (L1Entry.offset(l1Entry) == 0 || !L1Entry.isCopied(l1Entry)) {
             return;
         }
-        int from = first * entryBytes(header);
+        int from = first * header.l2EntryBytes();
         ByteBuffer table = Qcow2Image.readAt(file, L1Entry.offset(l1Entry), header.clusterSize());
         Zeros.write(file, L1Entry.offset(l1Entry) + from, header.clusterSize() - from);
         file.sync();
@@ -204,7 +204,7 @@ final class Qcow2Resize {
     /** Lets go of what the entries name from the buffer's position on. */
     private static void dropClusters(Header header, HostClusters hosts, ByteBuffer table) throws IOException {
         LongStream.Builder dropped = LongStream.builder();
-        for (; table.hasRemaining(); table.position(table.position() + entryBytes(header))) {
+        for (; table.hasRemaining(); table.position(table.position() + header.l2EntryBytes())) {
             long entry = table.getLong(table.position());
             long last = L2Entry.lastCluster(entry, header.clusterBits());
             for (long c = L2Entry.firstCluster(entry, header.clusterBits()); c <= last; c++) {
@@ -212,10 +212,6 @@ final class Qcow2Resize {
             }
         }
         hosts.drop(dropped.build().sorted().toArray());
-    }
-
-    private static int entryBytes(Header header) {
-        return header.hasExtendedL2() ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
     }
 
     /** Gives the image an L1 table of {@code entries} entries at least; the disk's size is the same. */

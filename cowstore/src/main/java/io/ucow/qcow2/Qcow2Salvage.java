@@ -169,7 +169,7 @@ final class Qcow2Salvage implements AutoCloseable {
 
         private void claim(long guestCluster, long entry) {
             boolean compressed = L2Entry.isCompressed(entry);
-            for (long i = walk.firstCluster(entry); i <= walk.lastCluster(entry); i++) {
+            for (long i = L2Entry.firstCluster(entry, clusterBits); i <= L2Entry.lastCluster(entry, clusterBits); i++) {
                 claims.add(
                         i,
                         compressed ? Claims.Kind.COMPRESSED : Claims.Kind.DATA,
@@ -283,7 +283,7 @@ final class Qcow2Salvage implements AutoCloseable {
             return !doubtful || !walk.hasCluster(entry);
         }
         Claims.Kind kind = L2Entry.isCompressed(entry) ? Claims.Kind.COMPRESSED : Claims.Kind.DATA;
-        for (long i = walk.firstCluster(entry); i <= walk.lastCluster(entry); i++) {
+        for (long i = L2Entry.firstCluster(entry, clusterBits); i <= L2Entry.lastCluster(entry, clusterBits); i++) {
             if (!claims.stands(i, kind, L2Entry.isCopied(entry), doubtful, recorded.get(i))) {
                 return false;
             }

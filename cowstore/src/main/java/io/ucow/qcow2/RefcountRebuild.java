@@ -14,7 +14,6 @@ import java.util.BitSet;
  * <p>Threading: for one thread.
  */
 final class RefcountRebuild {
-    private static final int MAX_TABLE_BYTES = 8 << 20;
 
     private final PositionalFile file;
     private final Qcow2Image image;
@@ -76,7 +75,7 @@ final class RefcountRebuild {
 
     private int index(long cluster) throws CorruptStoreException {
         long index = cluster >>> blockShift;
-        if (index >= MAX_TABLE_BYTES / Long.BYTES) {
+        if (index >= Refcounts.MAX_TABLE_BYTES / Long.BYTES) {
             throw new CorruptStoreException(
                     image.image() + ": has more clusters than its refcount table can count; use larger clusters");
         }

@@ -9,6 +9,8 @@ import java.nio.ByteBuffer;
 final class Refcounts {
     /** Bits of an entry of the refcount table that are 0. */
     static final long RESERVED = 511;
+    /** Most bytes of a refcount table, as QEMU has it. */
+    static final int MAX_TABLE_BYTES = 8 << 20;
     /** Largest order: 64 bits. */
     static final int MAX_ORDER = 6;
 

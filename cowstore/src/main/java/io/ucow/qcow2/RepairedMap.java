@@ -117,7 +117,9 @@ final class RepairedMap implements AutoCloseable {
             salvage.mend(l2);
             for (int i = 0; i < l2.size(); i++) {
                 if (walk.refers(l2.entry(i))) {
-                    count(walk.firstCluster(l2.entry(i)), walk.lastCluster(l2.entry(i)));
+                    count(
+                            L2Entry.firstCluster(l2.entry(i), clusterBits),
+                            L2Entry.lastCluster(l2.entry(i), clusterBits));
                 }
             }
         }

@@ -114,7 +114,7 @@ final class Writer implements AutoCloseable {
         this.extended = image.header().hasExtendedL2();
         this.chunkShift = image.geometry().chunkShift();
         this.groupShift = image.subclusterShift();
-        this.entryBytes = extended ? L2Entry.EXTENDED_BYTES : L2Entry.BYTES;
+        this.entryBytes = image.header().l2EntryBytes();
         this.hosts = new HostClusters(file, image, map);
         this.places = new Places(file, image, map, hosts, decompressors);
         this.tables = new L2Writer(file, image, map, freed);

@@ -53,7 +53,7 @@ public final class DaemonLauncher implements AutoCloseable {
     public StartedDaemon start(MountSpec spec, RunDirectory run) throws IOException {
         run.create();
         started = takePrepared();
-        loadSystemCalls();
+        Libc.loadBeside(); // for what the caller does next, with a loop device or exit
         StartedDaemon daemon = new StartedDaemon(started, run.log(spec.id()));
         try {
             daemon.handOver(spec);
@@ -62,13 +62,6 @@ public final class DaemonLauncher implements AutoCloseable {
             throw e;
         }
         return daemon;
-    }
-
-    /** What the caller does next, with a loop device or {@link #exit}, takes a while to load; now it has to wait anyway. */
-    private static void loadSystemCalls() {
-        Thread loading = new Thread(Libc::geteuid, "loading");
-        loading.setDaemon(true);
-        loading.start();
     }
 
     /** A process that says to this one's standard error what goes wrong before it has a log. */
