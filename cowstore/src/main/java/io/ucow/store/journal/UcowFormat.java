@@ -40,8 +40,9 @@ import java.util.UUID;
 public final class UcowFormat implements ExceptionStoreProvider {
     /** Where the journal starts; the space before it, behind the superblocks, is for later versions. */
     private static final long JOURNAL_OFFSET = 64 << 10;
-    /** 4 MiB of journal: 2 GiB of first writes at 32 KiB chunks before the first checkpoint. */
-    private static final long JOURNAL_RECORDS = 128 << 10;
+
+    private static final long MIN_JOURNAL_BYTES = 4 << 20;
+    private static final long MAX_JOURNAL_BYTES = 16 << 20;
     /** Problems that {@code check} lists before it stops: a wrecked map would name millions. */
     private static final int MAX_PROBLEMS = 1000;
 
@@ -84,7 +85,17 @@ public final class UcowFormat implements ExceptionStoreProvider {
                     "chunk size " + chunkBytes + " is not a power of two between 4K and 1M bytes");
         }
         Geometry geometry = new Geometry(sizeBytes, Integer.numberOfTrailingZeros(chunkBytes));
-        create(file, geometry, origin, options, JOURNAL_RECORDS, UUID.randomUUID());
+        long journalBytes = options.maxBytes().isPresent() ? MIN_JOURNAL_BYTES : journalBytes(sizeBytes);
+        long records = journalBytes / JournalRecord.SIZE;
+        create(file, geometry, origin, options, records, UUID.randomUUID());
+    }
+
+    /**
+     * A 64th of the device: until half of that is used, and a checkpoint due, each 4 KiB can have a record of its own. A
+     * checkpoint syncs all data, and after many small first writes a file system is long busy with that.
+     */
+    private static long journalBytes(long deviceBytes) {
+        return Math.max(MIN_JOURNAL_BYTES, Math.min(MAX_JOURNAL_BYTES, deviceBytes / 64 & -Superblock.SIZE));
     }
 
     /** As the public method, with chunks of any size, and the journal's size and the identity given: for tests. */
