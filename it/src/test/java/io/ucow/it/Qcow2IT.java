@@ -3,14 +3,15 @@ package io.ucow.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.grack.nanojson.JsonObject;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -21,6 +22,46 @@ class Qcow2IT {
     private static final int LEAKS = 3;
     private static final int ROUNDS = 3;
     private static final int UNSUPPORTED = 17;
+
+    /** Two versions of a package, in the base. */
+    private static final String PACKAGES = """
+            for version in 1 2; do
+                mkdir -p /root/app/DEBIAN /root/app/usr/share/app /root/app/etc
+                printf 'Package: app\\nVersion: %s\\nArchitecture: all\\nMaintainer: none\\nDescription: none\\n' \\
+                    $version >/root/app/DEBIAN/control
+                head -c ${version}000000 /usr/bin/perl >/root/app/usr/share/app/data
+                cp /usr/bin/dpkg /root/app/usr/share/app/only-in-$version
+                echo version $version >/root/app/etc/app.conf
+                dpkg-deb -Znone --build /root/app /root/app_$version.deb
+                rm -r /root/app
+            done
+            """;
+    /** Its log would have the time. */
+    private static final String INSTALL = """
+            dpkg --install /root/app_1.deb
+            rm /var/log/dpkg.log /root/app_1.deb
+            mkdir -p /opt
+            cp -a /usr/bin /opt/bin
+            """;
+
+    private static final String UPGRADE = """
+            dpkg --install /root/app_2.deb
+            rm /var/log/dpkg.log /root/app_2.deb
+            rm -r /usr/share/doc /opt/bin/[a-m]*
+            mv /usr/share/perl5 /usr/share/moved
+            """;
+    private static final String CONFIGURE = """
+            dpkg --remove app
+            rm /var/log/dpkg.log
+            sed -i 's/^/# /' /etc/*.conf
+            echo changed | dd of=/usr/bin/perl bs=1 seek=1000000 conv=notrunc
+            truncate -s 100000 /opt/bin/perl
+            ln -s /usr/bin/perl /opt/link
+            ln /usr/bin/dpkg /opt/hard
+            chmod 4711 /opt/bin/tar
+            chown 1234:99 /opt/bin/sed
+            mkdir -p /srv/a/b/c
+            """;
 
     @RegisterExtension
     private final UcowHome home = new UcowHome();
@@ -64,44 +105,60 @@ class Qcow2IT {
         Tool.of("cmp", expected, home.attach(top)).succeed();
     }
 
+    /** As a virtual machine has it, whose system is upgraded: what QEMU reads then is what the same upgrade makes elsewhere. */
     @Test
-    void fileSystemIsTheSameToQemu() throws Exception {
+    @Tag("once")
+    void debianSystemIsTheSameToQemu() throws Exception {
+        DebianRoot.needs();
         Requirements.tools("mount", "umount", "mkfs.ext4", "e2fsck", "blockdev");
         Requirements.fileSystem("ext4");
-        Path base = home.sparseFile("base", 96 << 20);
-        Tool.of("mkfs.ext4", "-q", base).succeed();
+        Path expected = home.path("expected");
+        DebianRoot.copyTo(expected);
+        DebianRoot.run(expected, PACKAGES);
+        Path raw = home.sparseFile("base.raw", 192 << 20);
+        Tool.of("mkfs.ext4", "-q", "-d", expected, raw).succeed();
+        Path base = home.path("base.qcow2");
+        Tool.of("qemu-img", "convert", "-O", "qcow2", raw, base).succeed();
         Path image = home.path("vm.qcow2");
-        home.ucow("create", "--format", "qcow2", "--chunk", "64K", "--base", base, image)
+        Tool.of("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, image)
                 .succeed();
+
         Path device = home.attach(image);
-        byte[] bytes = new byte[20 << 20];
-        new Random(1).nextBytes(bytes);
         try (TempMount mount = TempMount.of(device)) {
-            Files.write(mount.root().resolve("data"), bytes);
+            DebianRoot.run(mount.root(), INSTALL);
         }
         home.ucow("snapshot", image).succeed();
         try (TempMount mount = TempMount.of(device)) {
-            assertThat(Files.readAllBytes(mount.root().resolve("data"))).isEqualTo(bytes);
-            Files.delete(mount.root().resolve("data"));
+            DebianRoot.run(mount.root(), UPGRADE);
         }
         home.ucow("commit", image).succeed();
-        Tool.of("e2fsck", "-f", "-n", device).succeed();
         home.ucow("resize", image, "+32M").succeed();
-        assertThat(Files.size(home.path("base"))).isEqualTo(96 << 20);
         assertThat(Tool.of("blockdev", "--getsize64", device).succeed().stdout())
-                .startsWith("134217728");
+                .startsWith(String.valueOf(224 << 20));
+        try (TempMount mount = TempMount.of(device)) {
+            DebianRoot.run(mount.root(), CONFIGURE);
+        }
         home.detach(device);
         home.ucow("rebase", "--base", base, "--unsafe", home.path("vm.1.qcow2")).succeed();
 
         assertThat(Tool.of("qemu-img", "info", "--backing-chain", image)
                         .succeed()
                         .stdout())
-                .contains("backing file: vm.1.qcow2", "backing file: base", "backing file format: raw");
-        for (String name : List.of("vm.qcow2", "vm.1.qcow2")) {
-            Path raw = home.path(name + ".raw");
-            Tool.of("qemu-img", "check", home.path(name)).succeed();
-            Tool.of("qemu-img", "convert", "-O", "raw", home.path(name), raw).succeed();
-            Tool.of("e2fsck", "-f", "-n", raw).succeed();
+                .contains("backing file: vm.1.qcow2", "backing file: base.qcow2", "backing file format: qcow2");
+        Tool.of("qemu-img", "compare", raw, base).succeed();
+        DebianRoot.run(expected, INSTALL + UPGRADE);
+        assertQemuHas(expected, home.path("vm.1.qcow2"));
+        DebianRoot.run(expected, CONFIGURE);
+        assertQemuHas(expected, image);
+    }
+
+    private void assertQemuHas(Path expected, Path image) throws IOException {
+        Path disk = home.path("converted");
+        Tool.of("qemu-img", "check", image).succeed();
+        Tool.of("qemu-img", "convert", "-O", "raw", image, disk).succeed();
+        Tool.of("e2fsck", "-f", "-n", disk).succeed();
+        try (TempMount mount = TempMount.of(disk, "-o", "ro,loop")) {
+            DebianRoot.assertSame(expected, mount.root());
         }
     }
 
