@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
+import io.ucow.store.Flattening;
 import io.ucow.store.Images;
 import io.ucow.store.Origin;
 import io.ucow.store.StoreOptions;
@@ -21,6 +22,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.ExecutorService;
@@ -143,6 +145,89 @@ class PendingLogTest {
         after.putLong(8, ByteBuffer.wrap(before).getLong(8));
         assertThat(Arrays.mismatch(Arrays.copyOf(after.array(), 112), before)).isEqualTo(-1);
         assertThat(LogExtension.isNamed(after, Header.decode(after))).isFalse();
+    }
+
+    /** An image that nobody has opened since its process was killed. */
+    private void createAndDie() throws Exception {
+        create();
+        changeAndDie();
+        assertThat(autoclear()).isEqualTo(Header.PENDING_LOG);
+    }
+
+    /** To QEMU, which knows nothing of a log. */
+    private void assertQemuHas(byte[] expected, Path disk) throws Exception {
+        Path raw = directory.resolve("raw");
+        Qemu.img("convert", "-O", "raw", disk, raw);
+        assertThat(Arrays.mismatch(Files.readAllBytes(raw), expected)).isEqualTo(-1);
+        assertThat(Qemu.run("qemu-img", "check", disk).status()).isIn(SOUND, LEAKS);
+    }
+
+    @Test
+    void commitOfAKilledImage() throws Exception {
+        createAndDie();
+        Images.commit(image, n -> {});
+        assertThat(Arrays.mismatch(Files.readAllBytes(directory.resolve("base.raw")), model))
+                .isEqualTo(-1);
+        assertCleanlyClosed();
+        assertQemuHas(model, image);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void rebaseOfAKilledImage(boolean unsafe) throws Exception {
+        createAndDie();
+        Path other = directory.resolve("other.raw");
+        if (unsafe) {
+            Files.move(directory.resolve("base.raw"), other);
+            Images.rebaseUnsafely(image, Optional.of(other));
+        } else {
+            byte[] bytes = new byte[SIZE / 2];
+            random.nextBytes(bytes);
+            Files.write(other, bytes);
+            Images.rebase(image, Optional.of(other), n -> {});
+        }
+        assertThat(autoclear()).isZero();
+        assertQemuHas(model, image);
+        assertHolds(model);
+    }
+
+    @Test
+    void repairOfAKilledImage() throws Exception {
+        createAndDie();
+        assertThat(Images.repair(image).obstacle()).isEmpty();
+        assertCleanlyClosed();
+        assertThat(Qemu.run("qemu-img", "check", image).status()).isEqualTo(SOUND);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {SIZE / 2, SIZE + (3 << 20)})
+    void resizeOfAKilledImage(int size) throws Exception {
+        createAndDie();
+        Images.resize(image, size, true);
+        assertThat(autoclear()).isZero();
+        assertQemuHas(Arrays.copyOf(model, size), image);
+    }
+
+    @Test
+    void snapshotOfAKilledImage() throws Exception {
+        createAndDie();
+        Path layer = Images.snapshot(image, Optional.empty());
+        assertThat(autoclear()).isZero();
+        assertQemuHas(model, layer);
+        assertQemuHas(model, image);
+    }
+
+    /** It reads, so the log stays. */
+    @Test
+    void flatteningOfAKilledImage() throws Exception {
+        createAndDie();
+        Path flat = directory.resolve("flat.qcow2");
+        try (CowDevice device = Images.open(image, true)) {
+            Flattening.toImage(device, flat, Qcow2Format.NAME, StoreOptions.NONE, Optional.empty(), n -> {});
+        }
+        assertQemuHas(model, flat);
+        assertThat(autoclear()).isEqualTo(Header.PENDING_LOG);
+        assertHolds(model);
     }
 
     /** It opens the image for writing, clears the bit, and the log is void: what was not flushed is lost, and no more. */
