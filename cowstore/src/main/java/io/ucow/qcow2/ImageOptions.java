@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
@@ -17,6 +18,8 @@ import java.util.stream.Collectors;
  * @param lazyRefcounts whether a program may leave reference counts for later while it has the image open
  * @param refcountOrder binary logarithm of their width in bits
  * @param preallocation what the image has from the start
+ * @param dataFile the file that is to hold the disk's data, as it was named; empty for the image itself
+ * @param dataFileRaw whether that file is to read as the disk without the image
  */
 record ImageOptions(
         int version,
@@ -25,7 +28,9 @@ record ImageOptions(
         int compressionType,
         boolean lazyRefcounts,
         int refcountOrder,
-        Preallocation preallocation) {
+        Preallocation preallocation,
+        Optional<String> dataFile,
+        boolean dataFileRaw) {
     /** What an image has from the start. */
     enum Preallocation {
         OFF,
@@ -43,11 +48,15 @@ record ImageOptions(
             COMPRESSION_TYPE = "compression_type",
             LAZY_REFCOUNTS = "lazy_refcounts",
             REFCOUNT_BITS = "refcount_bits",
-            PREALLOCATION = "preallocation";
+            PREALLOCATION = "preallocation",
+            DATA_FILE = "data_file",
+            DATA_FILE_RAW = "data_file_raw";
 
-    /** What an image has for good; {@link #PREALLOCATION} is for one that is empty. */
+    /** What an image may have whatever it is made for; {@link #OF_EMPTY} is for one that is empty. */
     static final List<String> NAMES = List.of(
             StoreOptions.CHUNK, CLUSTER_SIZE, COMPAT, EXTENDED_L2, COMPRESSION_TYPE, LAZY_REFCOUNTS, REFCOUNT_BITS);
+
+    static final List<String> OF_EMPTY = List.of(PREALLOCATION, DATA_FILE, DATA_FILE_RAW);
 
     private static final int DEFAULT_CLUSTER_BITS = 16;
     private static final int DEFAULT_REFCOUNT_BITS = 16;
@@ -70,8 +79,13 @@ record ImageOptions(
                 compressionType(options),
                 flag(LAZY_REFCOUNTS, own),
                 refcountOrder(own),
-                preallocation(own));
+                preallocation(own),
+                Optional.ofNullable(own.get(DATA_FILE)),
+                flag(DATA_FILE_RAW, own));
         read.requireVersion();
+        if (read.dataFileRaw && read.dataFile.isEmpty()) {
+            throw new IllegalArgumentException(DATA_FILE_RAW + " takes " + DATA_FILE);
+        }
         if (read.extendedL2 && read.clusterBits < MIN_EXTENDED_CLUSTER_BITS) {
             throw new IllegalArgumentException(EXTENDED_L2 + " takes clusters of 16K or more");
         }
@@ -91,6 +105,8 @@ record ImageOptions(
             newer = COMPRESSION_TYPE + "=zstd";
         } else if (1 << refcountOrder != DEFAULT_REFCOUNT_BITS) {
             newer = REFCOUNT_BITS + "=" + (1 << refcountOrder);
+        } else if (dataFile.isPresent()) {
+            newer = DATA_FILE;
         }
         if (newer != null) {
             throw new IllegalArgumentException(newer + " takes " + COMPAT + "=1.1");
@@ -215,10 +231,16 @@ record ImageOptions(
     }
 
     long incompatibleFeatures() {
-        return (extendedL2 ? Header.EXTENDED_L2 : 0) | (compressionType == Header.ZLIB ? 0 : Header.COMPRESSION_TYPE);
+        return (extendedL2 ? Header.EXTENDED_L2 : 0)
+                | (compressionType == Header.ZLIB ? 0 : Header.COMPRESSION_TYPE)
+                | (dataFile.isPresent() ? Header.EXTERNAL_DATA : 0);
     }
 
     long compatibleFeatures() {
         return lazyRefcounts ? Header.LAZY_REFCOUNTS : 0;
+    }
+
+    long autoclearFeatures() {
+        return dataFileRaw ? Header.RAW_EXTERNAL_DATA : 0;
     }
 }

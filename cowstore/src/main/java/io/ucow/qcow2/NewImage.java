@@ -33,6 +33,9 @@ final class NewImage {
     private static final int MAX_ENTRY_BYTES = 64 << 10;
 
     private final PositionalFile file;
+    /** Where clusters of data are: {@code file}, or an external data file, which has each at its place on the disk. */
+    private final PositionalFile data;
+
     private final ImageOptions options;
     private final long sizeBytes;
     private final int clusterBits;
@@ -55,13 +58,20 @@ final class NewImage {
     /** Where the compressed data that were placed last end, in bytes. */
     private long packedEnd;
 
+    /** Of an image that has all in one file. */
+    NewImage(PositionalFile file, long sizeBytes, ImageOptions options) {
+        this(file, file, sizeBytes, options);
+    }
+
     /**
      * @param file empty
+     * @param data {@code file}, or the external data file, empty as well
      * @param sizeBytes the disk's, which becomes a multiple of 512
      * @throws IllegalArgumentException if the disk is too large for clusters of this size
      */
-    NewImage(PositionalFile file, long sizeBytes, ImageOptions options) {
+    NewImage(PositionalFile file, PositionalFile data, long sizeBytes, ImageOptions options) {
         this.file = file;
+        this.data = data;
         this.options = options;
         // As QEMU, which has sectors.
         this.sizeBytes = new Geometry(sizeBytes + 511 & ~511L, options.chunkBits()).sizeBytes();
@@ -218,37 +228,46 @@ final class NewImage {
         return L1Entry.offset(l1.getLong(at));
     }
 
+    /** The disk's size in bytes. */
+    long sizeBytes() {
+        return sizeBytes;
+    }
+
     /** Gives every guest cluster its place, and as much more of it as {@code how} says. */
     void preallocate(ImageOptions.Preallocation how) throws IOException {
+        boolean external = options.dataFile().isPresent();
+        // Of a raw data file all is the disk's; else no subcluster has a place that is in use.
+        long bitmap = options.dataFileRaw() ? Integer.toUnsignedLong(L2Entry.ALL) : 0;
         ByteBuffer entries = buffer(Math.min(options.clusterSize(), MAX_ENTRY_BYTES));
         int most = entries.capacity() / options.entryBytes();
         long clusters = (sizeBytes + options.clusterSize() - 1) >>> clusterBits;
         for (long first = 0; first < clusters; first += most) {
             int n = (int) Math.min(most, clusters - first);
-            long offset = allocate(n);
+            long offset = external ? first << clusterBits : allocate(n);
+            long bytes = external ? Math.min((long) n << clusterBits, sizeBytes - offset) : (long) n << clusterBits;
             entries.clear();
             for (int i = 0; i < n; i++) {
                 entries.putLong(L2Entry.COPIED | offset + ((long) i << clusterBits));
                 if (options.extendedL2()) {
-                    entries.putLong(0); // a place for all subclusters, and none of them in use
+                    entries.putLong(bitmap);
                 }
             }
             map(first, entries.flip());
             if (how == ImageOptions.Preallocation.FALLOC) {
-                setAside(offset, (long) n << clusterBits);
+                setAside(offset, bytes);
             } else if (how == ImageOptions.Preallocation.FULL) {
-                Zeros.write(file, offset, (long) n << clusterBits);
+                Zeros.write(data, offset, bytes);
             }
         }
     }
 
     private void setAside(long offset, long bytes) throws IOException {
         try {
-            file.preallocate(offset, bytes);
+            data.preallocate(offset, bytes);
         } catch (IOException e) {
             if (Errno.of(e) == Errno.EOPNOTSUPP) {
                 throw new IOException(
-                        file.name() + ": its file system cannot set space aside; take " + ImageOptions.PREALLOCATION
+                        data.name() + ": its file system cannot set space aside; take " + ImageOptions.PREALLOCATION
                                 + "=full, or metadata",
                         e);
             }
@@ -264,9 +283,7 @@ final class NewImage {
      */
     synchronized void complete(OriginReference origin) throws IOException {
         ByteBuffer header = buffer(Math.min(options.clusterSize(), HEADER_BYTES));
-        if (origin != null) {
-            putBacking(header, origin);
-        }
+        putExtensions(header, origin);
         int size = options.clusterSize();
         long l1Offset = allocate(((long) l1.capacity() + size - 1) >>> clusterBits);
         // Written out: a full disk must still take an L1 entry.
@@ -285,6 +302,9 @@ final class NewImage {
         writeCounts();
         header(header, l1Offset, tableOffset, (int) tableClusters).encode(header);
         // All that it refers to first, or power loss could leave an image with nothing in it.
+        if (data != file) {
+            data.sync();
+        }
         file.sync();
         file.write(header.clear(), 0);
         file.sync();
@@ -306,30 +326,44 @@ final class NewImage {
                 0,
                 options.incompatibleFeatures(),
                 options.compatibleFeatures(),
-                0,
+                options.autoclearFeatures(),
                 options.refcountOrder(),
                 options.version() < 3 ? Header.V2_LENGTH : Header.FULL_LENGTH,
                 options.compressionType());
     }
 
-    /** Puts the backing file's format and name into the header's cluster, and where they are into the header. */
-    private void putBacking(ByteBuffer header, OriginReference origin) throws IOException {
-        byte[] format = format(origin, Path.of(file.name())).getBytes(StandardCharsets.US_ASCII);
-        byte[] name = spelled(origin.path()).getBytes(StandardCharsets.UTF_8);
-        int at = options.version() < 3 ? Header.V2_LENGTH : Header.FULL_LENGTH;
-        // The format's extension, and an empty one that ends them.
-        int nameAt = at + 8 + 8 + 8;
-        if (name.length > BackingFile.MAX_NAME_BYTES || nameAt + name.length > header.capacity()) {
-            throw new IOException(file.name() + ": the base's path is longer than "
-                    + Math.min(BackingFile.MAX_NAME_BYTES, header.capacity() - nameAt)
-                    + " bytes; put the base nearer to the image");
+    /** Puts what follows the header into its cluster, the backing file's name last, and where that is into the header. */
+    private void putExtensions(ByteBuffer header, OriginReference origin) throws IOException {
+        header.position(options.version() < 3 ? Header.V2_LENGTH : Header.FULL_LENGTH);
+        if (options.dataFile().isPresent()) {
+            put(header, HeaderExtensions.DATA_FILE, data.name().getBytes(StandardCharsets.UTF_8), "data file");
         }
-        header.putInt(at, HeaderExtensions.BACKING_FORMAT)
-                .putInt(at + 4, format.length)
-                .put(at + 8, format)
-                .put(nameAt, name)
-                .putLong(Header.BACKING_FILE_OFFSET_AT, nameAt)
-                .putInt(Header.BACKING_FILE_SIZE_AT, name.length);
+        if (origin != null) {
+            String format = format(origin, Path.of(file.name()));
+            put(header, HeaderExtensions.BACKING_FORMAT, format.getBytes(StandardCharsets.US_ASCII), "base");
+            byte[] name = spelled(origin.path()).getBytes(StandardCharsets.UTF_8);
+            // An empty extension ends them.
+            int at = header.position() + HeaderExtensions.HEAD_BYTES;
+            requireRoom(header, at, name, "base");
+            header.put(at, name)
+                    .putLong(Header.BACKING_FILE_OFFSET_AT, at)
+                    .putInt(Header.BACKING_FILE_SIZE_AT, name.length);
+        }
+    }
+
+    /** Puts an extension; what follows it ends them, as zeros do. */
+    private void put(ByteBuffer header, int type, byte[] bytes, String whose) throws IOException {
+        int at = header.position() + HeaderExtensions.HEAD_BYTES;
+        requireRoom(header, at, bytes, whose);
+        header.putInt(type).putInt(bytes.length).put(bytes).position(at + HeaderExtensions.padded(bytes.length));
+    }
+
+    private void requireRoom(ByteBuffer header, int at, byte[] name, String whose) throws IOException {
+        int room = Math.min(BackingFile.MAX_NAME_BYTES, header.capacity() - at);
+        if (name.length > room) {
+            throw new IOException(file.name() + ": the " + whose + "'s path is longer than " + Math.max(0, room)
+                    + " bytes; give it a shorter one, or take larger clusters");
+        }
     }
 
     /** A name that QEMU does not take for one of its protocols. */

@@ -21,6 +21,7 @@ import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -40,6 +41,8 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     static final String NAME = "qcow2";
     /** Among an image's details. */
     static final String EXTENDED_L2 = "extended L2";
+
+    private static final int DATA_FILE_MODE = 0644;
 
     private final int maxLogBytes;
 
@@ -75,7 +78,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
 
     @Override
     public List<String> options() {
-        return Stream.concat(ImageOptions.NAMES.stream(), Stream.of(ImageOptions.PREALLOCATION))
+        return Stream.concat(ImageOptions.NAMES.stream(), ImageOptions.OF_EMPTY.stream())
                 .toList();
     }
 
@@ -83,13 +86,48 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     public void create(PositionalFile file, long sizeBytes, OriginReference origin, StoreOptions options)
             throws IOException {
         ImageOptions read = ImageOptions.of(options);
-        NewImage image = new NewImage(file, sizeBytes, read);
-        if (read.preallocation() != ImageOptions.Preallocation.OFF) {
-            if (origin != null && !read.extendedL2()) {
-                throw new IllegalArgumentException(ImageOptions.PREALLOCATION + " and a base go together with "
-                        + ImageOptions.EXTENDED_L2 + "=on only");
+        requireBaseGoesWith(read, origin);
+        if (read.dataFile().isEmpty()) {
+            write(new NewImage(file, sizeBytes, read), read, origin);
+            return;
+        }
+        // QEMU takes a relative name for one relative to its own directory, not to the image's.
+        Path path = Path.of(read.dataFile().get()).toAbsolutePath();
+        try (NativeFile data = NativeFile.create(path, DATA_FILE_MODE)) {
+            boolean done = false;
+            try {
+                NewImage image = new NewImage(file, data, sizeBytes, read);
+                data.truncate(image.sizeBytes());
+                write(image, read, origin);
+                done = true;
+            } finally {
+                if (!done) {
+                    Files.deleteIfExists(path);
+                }
             }
-            image.preallocate(read.preallocation());
+        }
+    }
+
+    private static void requireBaseGoesWith(ImageOptions options, OriginReference origin) {
+        if (origin == null) {
+            return;
+        }
+        if (options.dataFileRaw()) {
+            throw new IllegalArgumentException("a raw data file holds all of the disk: " + ImageOptions.DATA_FILE_RAW
+                    + " and a base exclude each other");
+        }
+        if (options.preallocation() != ImageOptions.Preallocation.OFF && !options.extendedL2()) {
+            throw new IllegalArgumentException(ImageOptions.PREALLOCATION + " and a base go together with "
+                    + ImageOptions.EXTENDED_L2 + "=on only");
+        }
+    }
+
+    private static void write(NewImage image, ImageOptions options, OriginReference origin) throws IOException {
+        if (options.preallocation() != ImageOptions.Preallocation.OFF) {
+            image.preallocate(options.preallocation());
+        } else if (options.dataFileRaw()) {
+            // As QEMU: then it is the disk for whoever writes to it, too, as long as the image is not in use.
+            image.preallocate(ImageOptions.Preallocation.METADATA);
         }
         image.complete(origin);
     }
@@ -117,7 +155,6 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     @Override
     public void setOrigin(PositionalFile file, Path image, OriginReference origin, boolean emptied, UUID bootId)
             throws IOException {
-        settleLog(file, image, bootId);
         Qcow2Image found = Qcow2Image.read(file, image);
         if (emptied) {
             new LeakedClusters(file, found).empty();
@@ -240,6 +277,17 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     public void resize(PositionalFile file, Path image, UUID bootId, Origin origin, long sizeBytes, boolean mayShrink)
             throws IOException {
         settleLog(file, image, bootId);
-        new Qcow2Resize(file, image, bootId, origin).run(sizeBytes, mayShrink);
+        Qcow2Image found = Qcow2Image.read(file, image);
+        if (!found.header().hasExternalData()) {
+            new Qcow2Resize(file, file, image, bootId, origin).run(sizeBytes, mayShrink);
+            return;
+        }
+        try (PositionalFile data = openData(found, false, CacheMode.WRITEBACK)) {
+            if (!Libc.statx(Path.of(data.name())).isRegular()) {
+                throw new UnsupportedFormatException(
+                        image + ": its data file " + data.name() + " is no regular file, and has the size it has");
+            }
+            new Qcow2Resize(file, data, image, bootId, origin).run(sizeBytes, mayShrink);
+        }
     }
 }

@@ -24,7 +24,7 @@ import java.util.stream.LongStream;
  *
  * <p>To grow, a larger L1 table is written elsewhere, durable before the header names it; then what must read as zeros past
  * the old end is made so, which nobody sees; the size comes last. To shrink, the size comes first; what is past it is let go
- * of afterwards.
+ * of afterwards. An external data file is as long as the disk: it has the new length before the size, or loses it after that.
  *
  * <p>Threading: confined to one thread.
  */
@@ -33,16 +33,21 @@ final class Qcow2Resize {
     private static final int SECTOR_BYTES = 512;
 
     private final PositionalFile file;
+    /** {@link #file}, or the external data file. */
+    private final PositionalFile data;
+
     private final Path image;
     private final UUID bootId;
     private final Origin origin;
 
     /**
+     * @param data {@code file}, or the external data file
      * @param bootId this boot
      * @param origin what is behind the image
      */
-    Qcow2Resize(PositionalFile file, Path image, UUID bootId, Origin origin) {
+    Qcow2Resize(PositionalFile file, PositionalFile data, Path image, UUID bootId, Origin origin) {
         this.file = file;
+        this.data = data;
         this.image = image;
         this.bootId = bootId;
         this.origin = origin;
@@ -59,10 +64,6 @@ final class Qcow2Resize {
         if (sizeBytes % SECTOR_BYTES != 0) {
             throw new IllegalArgumentException(image + ": a qcow2 image has a size that is a multiple of "
                     + SECTOR_BYTES + " bytes, and " + sizeBytes + " is not");
-        }
-        if (header.hasExternalData()) {
-            throw new UnsupportedFormatException(image + ": has an external data file, and such images are not resized;"
-                    + " do it with: qemu-img resize");
         }
         if (header.nbSnapshots() > 0 && header.version() < 3) {
             throw new UnsupportedFormatException(
@@ -88,9 +89,15 @@ final class Qcow2Resize {
         Header header = ready.header();
         Header grown = header.withDisk(sizeBytes, header.l1Size(), header.l1TableOffset());
         StoreContext context = new StoreContext(false, bootId, new GracePeriod(), false);
-        Qcow2Store store = new Qcow2Store(file, file, ready.withDisk(grown), context, 0);
+        Qcow2Store store = new Qcow2Store(file, data, ready.withDisk(grown), context, 0);
         Closeable releasing = store::release; // the file is the caller's
         try (releasing) {
+            if (header.hasExternalData()) {
+                // Whatever it has past the old end is not the disk's. What is not mapped there reads as zeros in it,
+                // too.
+                data.truncate(Math.min(data.size(), header.size()));
+                data.truncate(sizeBytes);
+            }
             hidePastEnd(store, header.size());
             store.flush();
             writeDisk(grown);
@@ -170,6 +177,10 @@ final class Qcow2Resize {
             file.sync();
             file.truncate(hosts.countedClusters() << header.clusterBits());
         }
+        if (header.hasExternalData()) {
+            data.truncate(sizeBytes);
+            data.sync();
+        }
     }
 
     /** Lets go of what a table names from entry {@code first} on. One that a snapshot has as well stays as it is. */
@@ -201,8 +212,11 @@ final class Qcow2Resize {
         }
     }
 
-    /** Lets go of what the entries name from the buffer's position on. */
+    /** Lets go of what the entries name from the buffer's position on; of an external data file nothing is counted. */
     private static void dropClusters(Header header, HostClusters hosts, ByteBuffer table) throws IOException {
+        if (header.hasExternalData()) {
+            return;
+        }
         LongStream.Builder dropped = LongStream.builder();
         for (; table.hasRemaining(); table.position(table.position() + header.l2EntryBytes())) {
             long entry = table.getLong(table.position());

@@ -10,13 +10,16 @@ import io.ucow.store.Images;
 import io.ucow.store.StoreOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Random;
 import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -55,15 +58,20 @@ class NewImageTest {
                 Optional.ofNullable(base),
                 OptionalLong.of(size),
                 Qcow2Format.NAME,
-                StoreOptions.NONE.withOwn(parsed(options))));
+                StoreOptions.NONE.withOwn(parsed(options.replace("DATA", data().toString())))));
         return image;
+    }
+
+    /** What options call DATA. */
+    private Path data() {
+        return directory.resolve("vm.data");
     }
 
     private static String facts(Path image) throws Exception {
         String info = Qemu.img("info", "--output=json", image);
         // All but names, and how much of it is on the disk.
         return info.lines()
-                .filter(l -> !l.contains("filename") && !l.contains("actual-size"))
+                .filter(l -> !l.contains("filename") && !l.contains("\"data-file\"") && !l.contains("actual-size"))
                 .toList()
                 .toString();
     }
@@ -80,10 +88,19 @@ class NewImageTest {
                 "compat=v2,cluster_size=1024",
                 "extended_l2=on,cluster_size=16384",
                 "compat=v3,extended_l2=on",
+                "data_file=DATA,cluster_size=4k",
+                "data_file=DATA,data_file_raw=on,preallocation=falloc",
             })
     void isWhatQemuMakes(String options) throws Exception {
         Path theirs = directory.resolve("theirs.qcow2");
-        Qemu.img("create", "-f", "qcow2", "-o", options.isEmpty() ? "compat=1.1" : options, theirs, SIZE);
+        Qemu.img(
+                "create",
+                "-f",
+                "qcow2",
+                "-o",
+                options.isEmpty() ? "compat=1.1" : options.replace("DATA", theirs + ".data"),
+                theirs,
+                SIZE);
         Path image = create(options, null, SIZE);
         assertThat(facts(image)).isEqualTo(facts(theirs));
         Qemu.img("check", image);
@@ -122,6 +139,10 @@ class NewImageTest {
         "'preallocation=full', true",
         "'compat=0.10,preallocation=metadata', false",
         "'extended_l2=on,preallocation=metadata', false",
+        "'data_file=DATA,extended_l2=on,preallocation=metadata', false",
+        "'data_file=DATA,preallocation=falloc', true",
+        "'data_file=DATA,data_file_raw=on,extended_l2=on,preallocation=full', true",
+        "'data_file=DATA,data_file_raw=on', false",
     })
     void preallocatedClustersAreMapped(String options, boolean taken) throws Exception {
         Path image = create(options, null, SIZE);
@@ -172,6 +193,8 @@ class NewImageTest {
                 "compression_type=lz4 | 'lz4' is no codec of format 'qcow2'; there are zlib, zstd",
                 "extended_l2=on,cluster_size=8k | extended_l2 takes clusters of 16K or more",
                 "preallocation=some | there are off, metadata, falloc, full",
+                "data_file_raw=on | data_file_raw takes data_file",
+                "compat=0.10,data_file=DATA | data_file takes compat=1.1",
                 "encryption=on | has no option 'encryption'; it has chunk, cluster_size",
             })
     void whatCannotBeIsRefusedInOneLine(String options, String message) {
@@ -180,6 +203,48 @@ class NewImageTest {
                 .hasMessageContaining(message)
                 .message()
                 .doesNotContain("\n");
+        assertThat(directory.resolve("vm.qcow2")).doesNotExist();
+        assertThat(data()).doesNotExist();
+    }
+
+    /** Also of what a program writes to it that knows nothing of the image. */
+    @ParameterizedTest
+    @ValueSource(strings = {"data_file=DATA,data_file_raw=on", "data_file=DATA,data_file_raw=on,extended_l2=on"})
+    void rawDataFileIsTheDisk(String options) throws Exception {
+        Path image = create(options, null, SIZE);
+        assertThat(Files.size(data())).isEqualTo(SIZE);
+        byte[] random = new byte[1 << 20];
+        new Random(1).nextBytes(random);
+        try (FileChannel channel = FileChannel.open(data(), StandardOpenOption.WRITE)) {
+            channel.write(ByteBuffer.wrap(random), 5000);
+        }
+        try (CowDevice device = Images.open(image, false)) {
+            device.write(SIZE - 10, ByteBuffer.allocateDirect(10).put(0, (byte) 1));
+        }
+        Qemu.img("compare", "-f", "qcow2", "-F", "raw", image, data());
+        byte[] disk = Files.readAllBytes(data());
+        assertThat(Arrays.mismatch(Arrays.copyOfRange(disk, 5000, 5000 + random.length), random))
+                .isEqualTo(-1);
+        assertThat(disk[(int) SIZE - 10]).isEqualTo((byte) 1);
+    }
+
+    @Test
+    void dataFileThatIsThereIsKept() throws Exception {
+        Files.writeString(data(), "somebody's");
+        assertThatThrownBy(() -> create("data_file=DATA", null, SIZE)).hasMessageContaining("vm.data");
+        assertThat(data()).hasContent("somebody's");
+        assertThat(directory.resolve("vm.qcow2")).doesNotExist();
+    }
+
+    @Test
+    void nothingIsLeftWhereADataFileCannotBe() throws Exception {
+        Path base = Files.write(directory.resolve("base"), new byte[512]);
+        assertThatThrownBy(() -> create("data_file=DATA,data_file_raw=on", base, SIZE))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("data_file_raw and a base exclude each other");
+        assertThatThrownBy(() -> create("data_file=DATA,cluster_size=512", null, 1L << 40))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThat(data()).doesNotExist();
         assertThat(directory.resolve("vm.qcow2")).doesNotExist();
     }
 

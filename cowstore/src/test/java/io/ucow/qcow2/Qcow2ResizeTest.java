@@ -14,6 +14,7 @@ import io.ucow.store.UnsupportedFormatException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -51,7 +52,12 @@ class Qcow2ResizeTest {
 
     private void create(String options) throws Exception {
         Qemu.require();
-        Qemu.img("create", "-f", "qcow2", "-F", "raw", "-b", base, "-o", options, image, SIZE);
+        Qemu.img("create", "-f", "qcow2", "-F", "raw", "-b", base, "-o", options.replace("DATA", data()), image, SIZE);
+    }
+
+    /** What options call DATA. */
+    private String data() {
+        return directory.resolve("vm.data").toString();
     }
 
     private void write(int offset, int length) throws IOException {
@@ -91,6 +97,8 @@ class Qcow2ResizeTest {
                 "compat=0.10",
                 "extended_l2=on",
                 "extended_l2=on,cluster_size=16k",
+                "data_file=DATA",
+                "data_file=DATA,extended_l2=on,cluster_size=16k",
             })
     void whatItGainsReadsAsZerosWhateverTheBaseHas(String options) throws Exception {
         create(options);
@@ -105,7 +113,14 @@ class Qcow2ResizeTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"compat=1.1", "cluster_size=512", "cluster_size=4096", "extended_l2=on,cluster_size=16k"})
+    @ValueSource(
+            strings = {
+                "compat=1.1",
+                "cluster_size=512",
+                "cluster_size=4096",
+                "extended_l2=on,cluster_size=16k",
+                "data_file=DATA"
+            })
     void whatWasCutOffDoesNotComeBack(String options) throws Exception {
         create(options);
         write(0, SIZE);
@@ -119,6 +134,24 @@ class Qcow2ResizeTest {
         assertHoldsModel();
         write(200_000, 5000);
         assertHoldsModel();
+    }
+
+    /** Whatever it had past the disk's end. */
+    @ParameterizedTest
+    @ValueSource(strings = {"", ",extended_l2=on"})
+    void rawDataFileIsTheDiskOfAnySize(String options) throws Exception {
+        Qemu.require();
+        Qemu.img("create", "-f", "qcow2", "-o", "data_file_raw=on,data_file=" + data() + options, image, SIZE);
+        Path data = Path.of(data());
+        model = new byte[SIZE];
+        Files.write(data, new byte[] {1}, StandardOpenOption.APPEND);
+        write(SIZE - 70_000, 70_000);
+        for (int size : new int[] {SIZE + 100_352, 24 << 20, 150_016, SIZE}) {
+            resize(size);
+            write(size - 3000, 2000);
+            assertHoldsModel();
+            assertThat(Arrays.mismatch(Files.readAllBytes(data), model)).isEqualTo(-1);
+        }
     }
 
     @Test
