@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -92,6 +93,39 @@ class Qcow2PowerLossTest {
         }
     }
 
+    /** Images with an external data file, a raw one without a backing file. */
+    private final class WithDataFile implements PowerLossScenario.Subject {
+        private final TwoFiles files;
+        private final Qcow2Format checking = new Qcow2Format(LOG_BYTES);
+
+        WithDataFile(boolean raw) {
+            this.files = new TwoFiles(directory.resolve("data"), raw);
+        }
+
+        @Override
+        public ExceptionStoreProvider format() {
+            return files.opener(LOG_BYTES);
+        }
+
+        @Override
+        public byte[] create(long sizeBytes, int chunkShift) throws IOException {
+            OriginReference origin = files.raw() ? null : OriginReference.ofPath(BASE, false);
+            FaultFile both = files.create(sizeBytes, 1 << chunkShift, origin, sizeBytes);
+            return both.killedAt(both.eventCount());
+        }
+
+        @Override
+        public void verify(byte[] both, UUID boot) throws IOException {
+            byte[] image = Arrays.copyOf(both, TwoFiles.IMAGE_BYTES);
+            CheckReport report = checking.check(new FaultFile(image), NAME, boot);
+            assertThat(report.corruptions()).isEmpty();
+            if (verified.incrementAndGet() % ASK_QEMU_EVERY == 0) {
+                Files.write(files.dataFile(), Arrays.copyOfRange(both, TwoFiles.IMAGE_BYTES, both.length));
+                askQemu(image);
+            }
+        }
+    }
+
     private void askQemu(byte[] image) throws IOException {
         if (!Qemu.areThere()) {
             return;
@@ -127,6 +161,24 @@ class Qcow2PowerLossTest {
                 "power loss of qcow2 %s: seed %d, chunk 2^%d, %d threads: %d cuts%n",
                 options, seed, shift, threads, run.cuts());
         assertThat(run.cuts()).as("cuts").isGreaterThan(200);
+    }
+
+    /** Each file has its own sectors to lose, and its own syncs. */
+    @ParameterizedTest(name = "seed {0}, {1} threads, raw {2}")
+    @CsvSource({"6, 1, false", "7, 1, true", "8, 4, false"})
+    void everyCutOfTwoFilesKeepsWhatWasPromised(long seed, int threads, boolean raw) throws Exception {
+        PowerLossScenario run = new PowerLossScenario(new WithDataFile(raw), seed, 12, 24);
+        run.generations(threads, 1);
+        assertThat(run.cuts()).as("cuts").isGreaterThan(200);
+    }
+
+    /** An L2 entry is there before the data that it names. */
+    @Test
+    void checkerCatchesADataFileThatIsNotSynced() throws Exception {
+        assertCaught(
+                new WithDataFile(false),
+                session -> session.file.forgetting(
+                        i -> session.file.events().get(i).offset() == TwoFiles.IMAGE_BYTES));
     }
 
     /** What the L2 tables are written after. */
@@ -194,8 +246,12 @@ class Qcow2PowerLossTest {
     }
 
     private void assertCaught(Tampering bug) throws Exception {
+        assertCaught(new Subject(Map.of()), bug);
+    }
+
+    private static void assertCaught(PowerLossScenario.Subject subject, Tampering bug) throws Exception {
         for (long seed = 1; seed < 30; seed++) {
-            PowerLossScenario run = new PowerLossScenario(new Subject(Map.of()), seed, 12);
+            PowerLossScenario run = new PowerLossScenario(subject, seed, 12);
             PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
             try {
                 run.verifyEveryCut(session.with(bug.withBug(session)));

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.ucow.store.CowDevice;
+import io.ucow.store.ExceptionStoreProvider;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Images;
 import io.ucow.store.OpenOptions;
@@ -237,15 +238,59 @@ class Qcow2ResizeTest {
                 .isZero();
     }
 
+    /** Of image and data file each has its own sectors to lose. */
+    @ParameterizedTest
+    @CsvSource({"1, 150016", "2, 30208", "3, 81920"})
+    void everyCutOfTwoFilesLeavesTheOldSizeOrTheNewOne(long seed, int newSize) throws IOException {
+        Random cuts = new Random(seed);
+        int size = 80_384;
+        byte[] behind = Arrays.copyOf(Files.readAllBytes(base), 120_000);
+        byte[] old = Arrays.copyOf(behind, size);
+        TwoFiles files = new TwoFiles(Path.of("data"), false);
+        FaultFile made = files.create(size, 4096, OriginReference.ofPath("base", false), 320 * FaultFile.SECTOR);
+        try (CowDevice device = TestDevices.open(files.opener(0), made, TestDevices.origin(behind), TestDevices.BOOT)) {
+            for (int at : new int[] {size - 700, 20_000, 40_000}) {
+                byte[] data = new byte[700];
+                cuts.nextBytes(data);
+                device.write(at, TestDevices.direct(data, 0, data.length));
+                System.arraycopy(data, 0, old, at, data.length);
+            }
+        }
+        byte[] before = made.killedAt(made.eventCount());
+        // Another program may have left something past the disk's end.
+        Arrays.fill(before, TwoFiles.IMAGE_BYTES + size, before.length, (byte) 'x');
+        FaultFile file = new FaultFile(before);
+        new Qcow2Resize(
+                        files.image(file),
+                        files.data(file),
+                        TwoFiles.NAME,
+                        TestDevices.BOOT,
+                        TestDevices.origin(behind))
+                .run(newSize, true);
+        List<byte[]> allowed = List.of(old, Arrays.copyOf(old, newSize));
+        for (int cut = 0; cut <= file.eventCount(); cut++) {
+            verify(files.opener(0), new FaultFile(file.killedAt(cut)), behind, allowed);
+            for (int v = 0; v < 3; v++) {
+                verify(files.opener(0), new FaultFile(file.powerLostAt(cut, cuts)), behind, allowed);
+            }
+        }
+        verify(files.opener(0), new FaultFile(file.killedAt(file.eventCount())), behind, allowed.subList(1, 2));
+    }
+
     private static void verify(Qcow2Format format, byte[] bytes, byte[] behind, List<byte[]> allowed)
             throws IOException {
         FaultFile left = new FaultFile(bytes);
+        verify(format, left, behind, allowed);
+        assertThat(format.check(left, Path.of("x"), TestDevices.NEXT_BOOT).corruptions())
+                .isEmpty();
+    }
+
+    private static void verify(ExceptionStoreProvider format, FaultFile left, byte[] behind, List<byte[]> allowed)
+            throws IOException {
         try (CowDevice device =
                 TestDevices.openReadOnly(format, left, TestDevices.origin(behind), TestDevices.NEXT_BOOT)) {
             byte[] found = TestDevices.read(device, 0, (int) device.sizeBytes());
             assertThat(allowed).anyMatch(content -> Arrays.equals(content, found));
         }
-        assertThat(format.check(left, Path.of("x"), TestDevices.NEXT_BOOT).corruptions())
-                .isEmpty();
     }
 }

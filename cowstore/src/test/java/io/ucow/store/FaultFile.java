@@ -20,12 +20,16 @@ public final class FaultFile implements PositionalFile {
     /** The unit that a disk writes whole or not at all. */
     public static final int SECTOR = 512;
 
-    /** One recorded call; a hole is zeros, a sync has no data, nor has a cut, which makes the file end at its offset. */
+    /**
+     * One recorded call; a hole is zeros, a sync has no data, nor has a cut, which makes the file end at its offset.
+     *
+     * @param end of what a sync makes durable, which begins at its offset
+     */
     @SuppressWarnings("ArrayRecordComponent") // never compared
-    public record Event(long offset, byte[] data, boolean isSync, boolean isCut) {
-        /** A write or a sync. */
+    public record Event(long offset, byte[] data, boolean isSync, boolean isCut, long end) {
+        /** A write, or a sync of all. */
         public Event(long offset, byte[] data, boolean isSync) {
-            this(offset, data, isSync, false);
+            this(offset, data, isSync, false, Long.MAX_VALUE);
         }
 
         @Override
@@ -33,7 +37,9 @@ public final class FaultFile implements PositionalFile {
             if (isCut) {
                 return "cut at 0x" + Long.toHexString(offset);
             }
-            return isSync ? "sync" : "write of " + data.length + " at 0x" + Long.toHexString(offset);
+            return isSync
+                    ? "sync of 0x" + Long.toHexString(offset) + " on"
+                    : "write of " + data.length + " at 0x" + Long.toHexString(offset);
         }
     }
 
@@ -153,8 +159,10 @@ public final class FaultFile implements PositionalFile {
             }
             while (count < cut) {
                 Event e = events.get(count++);
-                if (e.isSync()) {
+                if (e.isSync() && e.end() == Long.MAX_VALUE) {
                     begin();
+                } else if (e.isSync()) {
+                    settle(e.offset(), e.end());
                 } else {
                     add(e);
                 }
@@ -166,6 +174,11 @@ public final class FaultFile implements PositionalFile {
             versions.clear();
             sizes.clear();
             sizes.add(durable.length);
+        }
+
+        private void settle(long from, long end) {
+            System.arraycopy(bytes, (int) from, durable, (int) from, (int) (end - from));
+            versions.subMap(from / SECTOR, end / SECTOR).clear();
         }
 
         private void add(Event e) {
@@ -250,7 +263,7 @@ public final class FaultFile implements PositionalFile {
         if (sizeBytes > content.length) {
             record(sizeBytes - 1, new byte[1]);
         } else if (sizeBytes < content.length) {
-            Event e = new Event(sizeBytes, new byte[0], false, true);
+            Event e = new Event(sizeBytes, new byte[0], false, true, sizeBytes);
             events.add(e);
             content = apply(content, e);
         }
@@ -273,4 +286,92 @@ public final class FaultFile implements PositionalFile {
 
     @Override
     public void close() {}
+
+    /**
+     * A region of this file as a file of its own, of a fixed length: it has its own syncs, and its calls their places in the
+     * one record. So a store of several files is cut at every call.
+     *
+     * @param from where it begins, and {@code end} where it ends: of sectors, within this file
+     */
+    public PositionalFile part(String name, long from, long end) {
+        return new Part(name, from, end);
+    }
+
+    private final class Part implements PositionalFile {
+        private final String name;
+        private final long from;
+        private final long end;
+
+        Part(String name, long from, long end) {
+            this.name = name;
+            this.from = from;
+            this.end = end;
+        }
+
+        @Override
+        public String name() {
+            return name;
+        }
+
+        @Override
+        public int read(ByteBuffer dst, long offset) {
+            int rest = (int) Math.max(0, Math.min(dst.remaining(), size() - offset));
+            int limit = dst.limit();
+            int n = FaultFile.this.read(dst.limit(dst.position() + rest), from + offset);
+            dst.limit(limit);
+            return n;
+        }
+
+        @Override
+        public void write(ByteBuffer src, long offset) {
+            if (offset + src.remaining() > size()) {
+                throw new IllegalStateException(name + " takes more than its part of the file");
+            }
+            FaultFile.this.write(src, from + offset);
+        }
+
+        @Override
+        public void sync() {
+            synchronized (FaultFile.this) {
+                events.add(new Event(from, new byte[0], true, false, end));
+            }
+        }
+
+        @Override
+        public void punchHole(long offset, long lengthBytes) {
+            FaultFile.this.punchHole(from + offset, Math.max(0, Math.min(lengthBytes, size() - offset)));
+        }
+
+        @Override
+        public void preallocate(long offset, long lengthBytes) {}
+
+        @Override
+        public long size() {
+            return end - from;
+        }
+
+        /** What is past an end reads as zeros once the file is longer again. */
+        @Override
+        public void truncate(long sizeBytes) {
+            punchHole(sizeBytes, size());
+        }
+
+        @Override
+        public long allocatedBytes() {
+            return size();
+        }
+
+        @Override
+        public long dataBytes(long offset, long lengthBytes) {
+            return 0;
+        }
+
+        @Override
+        public boolean tryLock(boolean exclusive) {
+            return true;
+        }
+
+        @Override
+        public void close() {}
+    }
 }
