@@ -176,7 +176,7 @@ public final class BenchCommand implements Callable<Integer> {
         try {
             System.err.println("Writing a base of " + Sizes.format(sizeBytes));
             scratch.writeBase(sizeBytes);
-            if (jobs.stream().anyMatch(job -> job.stage() == Stage.TREE)) {
+            if (jobs.stream().anyMatch(job -> job.stage().hasTree())) {
                 scratch.writeTree(sizeBytes);
             }
             return new Runner(scratch, targets, jobs, seconds, sizeBytes, System.err).run(rounds);

@@ -35,6 +35,8 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
     static final Job FLATTEN_LARGE = moving("flatten-large"), COMMIT_LARGE = moving("commit-large");
 
     private static final int LARGE = 4;
+    /** Before the codec's name. */
+    private static final String COMPRESS = "compress-";
 
     /** In the order in which each stage runs them. fio's random map is on: no block is written twice before all were. */
     static final List<Job> ALL = List.of(
@@ -71,7 +73,9 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
             FLATTEN,
             COMMIT,
             FLATTEN_LARGE,
-            COMMIT_LARGE);
+            COMMIT_LARGE,
+            compressing("zlib"),
+            compressing("zstd"));
 
     private static Job random(String name, Stage stage, String... options) {
         return new Job(name, stage, Unit.IOPS, true, concat(List.of("--bs=4k"), List.of(options)));
@@ -83,6 +87,15 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
 
     private static Job moving(String name) {
         return new Job(name, Stage.MOVED, Unit.MEGABYTES, false, List.of());
+    }
+
+    private static Job compressing(String codec) {
+        return new Job(COMPRESS + codec, Stage.COMPRESSED, Unit.MEGABYTES, false, List.of());
+    }
+
+    /** Of a job that compresses: with what. */
+    String codec() {
+        return name.substring(COMPRESS.length());
     }
 
     /** Whether what it moves goes to a new file; else to the base. */
@@ -99,8 +112,12 @@ record Job(String name, Stage stage, Unit unit, boolean timed, List<String> opti
         return Stream.concat(first.stream(), others.stream()).toList();
     }
 
-    /** Its rows: one, but for bonnie++, which has one for each of its rates. */
+    /** Its rows: one, but for bonnie++, which has one for each of its rates, and where the space counts as well. */
     List<Metric> metrics() {
-        return equals(BONNIE) ? BonnieCsv.METRICS : List.of(new Metric(name, unit, name));
+        if (equals(BONNIE)) {
+            return BonnieCsv.METRICS;
+        }
+        Metric rate = new Metric(name, unit, name);
+        return stage == Stage.COMPRESSED ? List.of(rate, new Metric(name + "-space", Unit.TAKEN, name)) : List.of(rate);
     }
 }

@@ -5,6 +5,6 @@ package io.ucow.it.bench;
  *
  * @param name unique
  * @param unit of its rates
- * @param job the {@linkplain Job#name name} of the job that gives it: the same but for bonnie++, which gives many
+ * @param job the {@linkplain Job#name name} of the job that gives it: the same unless that gives several
  */
 record Metric(String name, Unit unit, String job) {}

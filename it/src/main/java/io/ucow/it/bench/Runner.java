@@ -64,6 +64,8 @@ final class Runner {
                         }
                         if (stage == Stage.MOVED) {
                             runMoves(selected, target, round);
+                        } else if (stage == Stage.COMPRESSED) {
+                            runCompressions(selected, target, round);
                         } else {
                             runStage(stage, selected, target, round);
                         }
@@ -124,6 +126,24 @@ final class Runner {
                 if (moved != null) {
                     Files.deleteIfExists(moved.file());
                 }
+            }
+        }
+    }
+
+    private void runCompressions(List<Job> selected, Target target, int round) throws IOException {
+        for (Job job : selected) {
+            try {
+                Program program = target.compress(scratch, job.codec()).orElse(null);
+                if (program != null) {
+                    scratch.settle();
+                    double seconds = seconds(program, scratch.out());
+                    add(job.metrics().get(0), target, round, Sample.of(sizeBytes / seconds / 1e6));
+                    add(job.metrics().get(1), target, round, Sample.of(scratch.takenBytes(scratch.out()) / 1e6));
+                }
+            } catch (IOException e) {
+                fail(job, target, round, e);
+            } finally {
+                Files.deleteIfExists(scratch.out());
             }
         }
     }

@@ -111,6 +111,12 @@ final class Scratch implements Closeable {
         }
     }
 
+    /** Bytes that a file takes of the disk. */
+    long takenBytes(Path file) throws IOException {
+        String blocks = program("stat", "--format=%b", file).run().strip();
+        return Long.parseLong(blocks) * 512;
+    }
+
     /** Returns when everything written so far is on disk, so that the next job does not pay for the last one's writes. */
     void settle() throws IOException {
         program("sync", "--file-system", root).within(Duration.ofMinutes(5)).run();

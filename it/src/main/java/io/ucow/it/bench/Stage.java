@@ -13,7 +13,14 @@ enum Stage {
     /** A store wholly written, by {@code store-fill-1m}, with what half can be saved of. */
     FILLED,
     /** No device: an overlay that has data in the half of its chunks, and what moves whole disks. */
-    MOVED;
+    MOVED,
+    /** No device: a disk that holds the tree, and what makes a compressed qcow2 image of it. */
+    COMPRESSED;
+
+    /** True when its jobs are about the tree of files. */
+    boolean hasTree() {
+        return this == TREE || this == COMPRESSED;
+    }
 
     /** True when its jobs are done by kinds of stores, and compare these. */
     boolean isOfStores() {

@@ -70,9 +70,7 @@ record StoreKind(String name, Path ucow, List<String> options) implements Target
 
     @Override
     public long takenBytes(Scratch scratch) throws IOException {
-        String blocks =
-                scratch.program("stat", "--format=%b", image(scratch)).run().strip();
-        return Long.parseLong(blocks) * 512;
+        return scratch.takenBytes(image(scratch));
     }
 
     private static Path image(Scratch scratch) {

@@ -73,4 +73,15 @@ interface Target {
     default Movable overlay(Scratch scratch, Path base, Path data) throws IOException {
         throw new UnsupportedOperationException(name());
     }
+
+    /**
+     * What writes {@link Scratch#tree} as a compressed qcow2 image to {@link Scratch#out}, which is not there; empty if this
+     * does no such thing.
+     *
+     * @param codec {@code zlib} or {@code zstd}
+     * @throws IOException if it cannot be prepared
+     */
+    default Optional<Program> compress(Scratch scratch, String codec) throws IOException {
+        return Optional.empty();
+    }
 }

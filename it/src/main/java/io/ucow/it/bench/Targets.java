@@ -167,6 +167,24 @@ final class Targets {
                     scratch.program("qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, scratch.out()),
                     scratch.program("qemu-img", "commit", "-q", "-f", "qcow2", image));
         }
+
+        @Override
+        public Optional<Program> compress(Scratch scratch, String codec) {
+            return options.isEmpty()
+                    ? Optional.of(scratch.program(
+                            "qemu-img",
+                            "convert",
+                            "-c",
+                            "-f",
+                            "raw",
+                            "-O",
+                            "qcow2",
+                            "-o",
+                            "compression_type=" + codec,
+                            scratch.tree(),
+                            scratch.out()))
+                    : Optional.empty();
+        }
     }
 
     /** {@code nbdkit}'s cow filter, which keeps changes in a temporary file, as a file through {@code nbdfuse}. */
@@ -339,6 +357,19 @@ final class Targets {
                     image,
                     scratch.program(ucow, "flatten", image, scratch.out()),
                     scratch.program(ucow, "commit", image));
+        }
+
+        @Override
+        public Optional<Program> compress(Scratch scratch, String codec) throws IOException {
+            if (!moves()) {
+                return Optional.empty();
+            }
+            Path image = scratch.path("tree.cow");
+            if (Files.notExists(image)) {
+                scratch.program(ucow, "create", "--base", scratch.tree(), image).run();
+            }
+            return Optional.of(
+                    scratch.program(ucow, "flatten", "-O", "qcow2", "--compress", codec, image, scratch.out()));
         }
     }
 }
