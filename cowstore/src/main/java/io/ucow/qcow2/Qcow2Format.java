@@ -16,11 +16,14 @@ import io.ucow.store.StoreInUseException;
 import io.ucow.store.StoreOptions;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.sys.DirectFile;
+import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
+import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -93,7 +96,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         }
         // QEMU takes a relative name for one relative to its own directory, not to the image's.
         Path path = Path.of(read.dataFile().get()).toAbsolutePath();
-        try (NativeFile data = NativeFile.create(path, DATA_FILE_MODE)) {
+        try (NativeFile data = createDataFile(path)) {
             boolean done = false;
             try {
                 NewImage image = new NewImage(file, data, sizeBytes, read);
@@ -105,6 +108,17 @@ public final class Qcow2Format implements ExceptionStoreProvider {
                     Files.deleteIfExists(path);
                 }
             }
+        }
+    }
+
+    private static NativeFile createDataFile(Path path) throws IOException {
+        try {
+            return NativeFile.create(path, DATA_FILE_MODE);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.EEXIST) {
+                throw new FileAlreadyExistsException(path.toString());
+            }
+            throw e;
         }
     }
 

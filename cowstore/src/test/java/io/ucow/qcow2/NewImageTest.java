@@ -11,6 +11,7 @@ import io.ucow.store.StoreOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -231,7 +232,9 @@ class NewImageTest {
     @Test
     void dataFileThatIsThereIsKept() throws Exception {
         Files.writeString(data(), "somebody's");
-        assertThatThrownBy(() -> create("data_file=DATA", null, SIZE)).hasMessageContaining("vm.data");
+        assertThatThrownBy(() -> create("data_file=DATA", null, SIZE))
+                .isInstanceOf(FileAlreadyExistsException.class)
+                .hasMessageContaining("vm.data");
         assertThat(data()).hasContent("somebody's");
         assertThat(directory.resolve("vm.qcow2")).doesNotExist();
     }

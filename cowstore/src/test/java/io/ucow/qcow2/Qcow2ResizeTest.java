@@ -268,6 +268,7 @@ class Qcow2ResizeTest {
                         TestDevices.origin(behind))
                 .run(newSize, true);
         List<byte[]> allowed = List.of(old, Arrays.copyOf(old, newSize));
+        assertThat(file.eventCount()).isGreaterThan(3);
         for (int cut = 0; cut <= file.eventCount(); cut++) {
             verify(files.opener(0), new FaultFile(file.killedAt(cut)), behind, allowed);
             for (int v = 0; v < 3; v++) {
