@@ -257,7 +257,7 @@ final class ClusterMap implements AutoCloseable {
         long chunk = cluster << subclusterShift;
         counts.set(chunk >>> leafShift, 0);
         if (entries.get(chunk >>> tableShift << tableShift) != 0) {
-            decode(chunk, entry, bitmap);
+            decode(chunk, entry, bitmap, true);
         } // else it is not loaded: whoever asks next reads it
     }
 
@@ -303,8 +303,7 @@ final class ClusterMap implements AutoCloseable {
             long last = Math.min(l1.length(), (leaf + 1) << (leafShift - tableShift));
             for (long table = first; table < last; table++) {
                 if (entries.get(table << tableShift) == 0 && L1Entry.offset(l1.get(table)) != 0) {
-                    loadTable(table);
-                    loadPending(table);
+                    loadEntries(table);
                     added = true;
                 }
             }
@@ -344,6 +343,23 @@ final class ClusterMap implements AutoCloseable {
         }
     }
 
+    /** Lookups see each entry as soon as it is there. So what is pending comes first, and the table has what is left. */
+    private void loadEntries(long table) throws IOException {
+        boolean done = false;
+        try {
+            loadPending(table);
+            loadTable(table);
+            done = true;
+        } finally {
+            if (!done) {
+                // Else a part of it would be taken for all.
+                for (long chunk = table << tableShift; chunk < (table + 1) << tableShift; chunk++) {
+                    entries.set(chunk, 0);
+                }
+            }
+        }
+    }
+
     private void loadTable(long table) throws IOException {
         long offset = tableOffset(table);
         ByteBuffer part = buffers.take().order(ByteOrder.BIG_ENDIAN);
@@ -356,7 +372,7 @@ final class ClusterMap implements AutoCloseable {
                 }
                 for (int i = 0; i < perPart; i++) {
                     long chunk = (table << tableShift) + (((long) first + i) << subclusterShift);
-                    decode(chunk, part.getLong(i * entryBytes), extended ? part.getLong(i * entryBytes + 8) : 0);
+                    decode(chunk, part.getLong(i * entryBytes), extended ? part.getLong(i * entryBytes + 8) : 0, false);
                 }
             }
         } finally {
@@ -388,13 +404,13 @@ final class ClusterMap implements AutoCloseable {
         return offset;
     }
 
-    private void decode(long chunk, long entry, long bitmap) {
-        if (!extended) {
-            entries.set(chunk, decoded(chunk, entry));
-            return;
-        }
+    /** @param again whether entries that are there are replaced */
+    private void decode(long chunk, long entry, long bitmap, boolean again) {
         for (int i = 0; i < 1 << subclusterShift; i++) {
-            entries.set(chunk + i, decodedSubcluster(chunk + i, entry, bitmap, i));
+            if (again || entries.get(chunk + i) == 0) {
+                entries.set(
+                        chunk + i, extended ? decodedSubcluster(chunk + i, entry, bitmap, i) : decoded(chunk, entry));
+            }
         }
     }
 

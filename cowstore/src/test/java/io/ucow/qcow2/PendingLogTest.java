@@ -7,8 +7,11 @@ import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Flattening;
+import io.ucow.store.GracePeriod;
+import io.ucow.store.HookedFile;
 import io.ucow.store.Images;
 import io.ucow.store.Origin;
+import io.ucow.store.StoreContext;
 import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.remap.RemapEntry;
@@ -228,6 +231,32 @@ class PendingLogTest {
         assertQemuHas(model, flat);
         assertThat(autoclear()).isEqualTo(Header.PENDING_LOG);
         assertHolds(model);
+    }
+
+    /** Else a write that is repeated after a kill takes the base for what it has to copy, and hides what was acknowledged. */
+    @Test
+    void lookupWhileATableIsLoadedSeesWhatIsPending() throws Exception {
+        create("-o", "cluster_size=128k"); // of which a table is read in two parts
+        Path killed = directory.resolve("killed");
+        NativeFile own = NativeFile.open(image, Libc.O_RDWR);
+        try (CowDevice device = TestDevices.open(new Qcow2Format(), own, TestDevices.origin(model), TestDevices.BOOT)) {
+            device.write(0, ByteBuffer.allocateDirect(BLOCK));
+            Files.copy(image, killed);
+        }
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(killed));
+        long table = L1Entry.offset(bytes.getLong((int) Header.decode(bytes).l1TableOffset()));
+        HookedFile file = new HookedFile(NativeFile.open(killed, Libc.O_RDONLY));
+        StoreContext context = new StoreContext(true, TestDevices.BOOT, new GracePeriod(), false);
+        List<Long> seen = new ArrayList<>();
+        try (Qcow2Store store = new Qcow2Store(file, file, Qcow2Image.read(file, killed), context, 0)) {
+            file.hook((call, offset, length) -> {
+                if (offset == table + 65536) {
+                    seen.add(store.lookup(0));
+                }
+            });
+            store.lookup(1);
+        }
+        assertThat(seen).hasSize(1).allMatch(RemapEntry::isSlot);
     }
 
     /** It opens the image for writing, clears the bit, and the log is void: what was not flushed is lost, and no more. */
