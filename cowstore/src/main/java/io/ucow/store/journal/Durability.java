@@ -1,6 +1,7 @@
 package io.ucow.store.journal;
 
 import io.ucow.store.ContentId;
+import io.ucow.store.FlushGroup;
 import io.ucow.store.StoreContext;
 import io.ucow.store.format.JournalRecord;
 import io.ucow.store.format.Superblock;
@@ -46,12 +47,8 @@ final class Durability {
     /** What a barrier in the ring covered at open: durable as soon as anything is synced. */
     private final long coveredAtOpen;
 
-    private final ReentrantLock flushLock = new ReentrantLock();
-    /** Flushes asked for so far. */
-    private final AtomicLong flushesAsked = new AtomicLong();
-    /** Flushes answered so far. Guarded by flushLock. */
-    private long flushesDone;
-    /** Every record below this number is durable. Written under flushLock or checkpointLock, only upwards. */
+    private final FlushGroup flushes = new FlushGroup(this::writeBarrier);
+    /** Every record below this number is durable. Written by a flush or under checkpointLock, only upwards. */
     private final AtomicLong durable = new AtomicLong();
 
     private final ReentrantLock checkpointLock = new ReentrantLock();
@@ -222,27 +219,13 @@ final class Durability {
         }
     }
 
-    /**
-     * Makes all that was acknowledged before durable. Groups flushes: one that starts while another runs is answered, with
-     * all that arrived meanwhile, by the next run.
-     */
+    /** Makes all that was acknowledged before durable. */
     void flush() throws IOException {
-        long mine = flushesAsked.incrementAndGet();
-        flushLock.lock();
-        try {
-            if (flushesDone >= mine) {
-                return;
-            }
-            requireHealthy();
-            long covers = flushesAsked.get();
-            writeBarrier();
-            flushesDone = covers;
-        } finally {
-            flushLock.unlock();
-        }
+        flushes.run();
     }
 
     private void writeBarrier() throws IOException {
+        requireHealthy();
         long upTo = journal.next();
         boolean remapped = journal.lastRemap() >= Math.max(durable.get(), coveredAtOpen);
         if (remapped) {
