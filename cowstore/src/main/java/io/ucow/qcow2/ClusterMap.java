@@ -154,7 +154,9 @@ final class ClusterMap implements AutoCloseable {
                     || count > chunksToTableEnd(chunk)
                     || !isOwnTable(chunk)
                     || !(RemapEntry.isZero(entry)
-                            || (RemapEntry.isWhole(entry) && RemapEntry.slotOf(entry) <= slots - count))) {
+                            || (RemapEntry.isWhole(entry)
+                                    && RemapEntry.slotOf(entry) <= slots - count
+                                    && canHold(RemapEntry.slotOf(entry), chunk)))) {
                 throw Qcow2Image.corrupt(
                         image.image(),
                         log.place().offset(),
@@ -163,6 +165,11 @@ final class ClusterMap implements AutoCloseable {
             }
         }
         overlay(log);
+    }
+
+    /** A subcluster's place in its cluster is the one that it has on the disk; a chunk's in an external data file is the disk's. */
+    private boolean canHold(long slot, long chunk) {
+        return image.header().hasExternalData() ? slot == chunk : ((slot ^ chunk) & ((1L << subclusterShift) - 1)) == 0;
     }
 
     /** True if there is an L2 table for {@code chunk} that no snapshot shares: it may be changed in place. */
@@ -252,15 +259,6 @@ final class ClusterMap implements AutoCloseable {
         l1.set(table, entry);
     }
 
-    /** Makes visible what was written to an L2 table: the entry of guest cluster {@code cluster}. The caller holds the lock. */
-    void publish(long cluster, long entry, long bitmap) {
-        long chunk = cluster << subclusterShift;
-        counts.set(chunk >>> leafShift, 0);
-        if (entries.get(chunk >>> tableShift << tableShift) != 0) {
-            decode(chunk, entry, bitmap, true);
-        } // else it is not loaded: whoever asks next reads it
-    }
-
     /**
      * Makes visible what was written to an L2 table, or is pending: {@code count} chunks of it from {@code chunk} are at
      * {@code entry}, and on from there if that is a slot. The caller holds the lock.
@@ -270,14 +268,16 @@ final class ClusterMap implements AutoCloseable {
             counts.set(chunk >>> leafShift, 0);
             return; // not loaded: whoever asks next reads it
         }
+        // Version 2 has no zeros: it is a chunk with nothing behind it.
+        long published = RemapEntry.isZero(entry) && image.header().version() < 3 ? UNALLOCATED : entry;
         long counted = counts.get(chunk >>> leafShift);
         if (counted != 0) {
             for (int i = 0; i < count; i++) {
-                counted += weight(entry) - weight(entries.get(chunk + i));
+                counted += weight(published) - weight(entries.get(chunk + i));
             }
             counts.set(chunk >>> leafShift, counted);
         }
-        set(chunk, count, entry);
+        set(chunk, count, published);
     }
 
     /** What a chunk adds to the counts of its leaf. */
@@ -291,6 +291,21 @@ final class ClusterMap implements AutoCloseable {
     private void set(long chunk, int count, long entry) {
         for (int i = 0; i < count; i++) {
             entries.set(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+        }
+        if (subclusterShift > 0 && RemapEntry.isSlot(entry)) {
+            bringAlong(chunk, count, entry);
+        }
+    }
+
+    /** What else the cluster of subclusters holds has been copied, if it was in another one. */
+    private void bringAlong(long chunk, int count, long entry) {
+        long first = chunk >>> subclusterShift << subclusterShift;
+        long end = (((chunk + count - 1) >>> subclusterShift) + 1) << subclusterShift;
+        for (long c = first; c < end; c++) {
+            long old = entries.get(c);
+            if (RemapEntry.isSlot(old) || RemapEntry.isPacked(old)) {
+                entries.set(c, entry + (c - chunk));
+            }
         }
     }
 
@@ -372,7 +387,7 @@ final class ClusterMap implements AutoCloseable {
                 }
                 for (int i = 0; i < perPart; i++) {
                     long chunk = (table << tableShift) + (((long) first + i) << subclusterShift);
-                    decode(chunk, part.getLong(i * entryBytes), extended ? part.getLong(i * entryBytes + 8) : 0, false);
+                    decode(chunk, part.getLong(i * entryBytes), extended ? part.getLong(i * entryBytes + 8) : 0);
                 }
             }
         } finally {
@@ -385,11 +400,17 @@ final class ClusterMap implements AutoCloseable {
         if (log == null) {
             return;
         }
-        // A table has those that count in their order: whoever adds one holds the same lock.
-        for (long number = log.head(); number < log.next(); number++) {
-            long chunk = log.chunk(number);
-            if (chunk >= 0 && chunk >>> tableShift == table) {
-                set(chunk, log.count(number), log.entry(number));
+        // A table has those that count in their order: whoever adds one holds the same lock. The newest is seen first, and last.
+        for (long number = log.next() - 1; number >= log.head(); number--) {
+            long first = log.chunk(number);
+            if (first < 0 || first >>> tableShift != table) {
+                continue;
+            }
+            long entry = log.entry(number);
+            for (int i = 0; i < log.count(number); i++) {
+                if (entries.get(first + i) == 0) {
+                    entries.set(first + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+                }
             }
         }
     }
@@ -404,10 +425,10 @@ final class ClusterMap implements AutoCloseable {
         return offset;
     }
 
-    /** @param again whether entries that are there are replaced */
-    private void decode(long chunk, long entry, long bitmap, boolean again) {
+    /** Takes over what a table says of chunks of which nothing is pending. */
+    private void decode(long chunk, long entry, long bitmap) {
         for (int i = 0; i < 1 << subclusterShift; i++) {
-            if (again || entries.get(chunk + i) == 0) {
+            if (entries.get(chunk + i) == 0) {
                 entries.set(
                         chunk + i, extended ? decodedSubcluster(chunk + i, entry, bitmap, i) : decoded(chunk, entry));
             }
@@ -489,23 +510,17 @@ final class ClusterMap implements AutoCloseable {
         return tableOffset(cluster >>> l2Shift) + index * entryBytes;
     }
 
-    /** The L2 entry of a guest cluster whose table there is, as the file has it. */
+    /**
+     * The L2 entry of a guest cluster whose table there is, as the file has it: what is pending may say something else, but
+     * not where chunks are that are packed.
+     */
     long readL2(long cluster) throws IOException {
-        return readWord(cluster, 0);
-    }
-
-    /** The bitmap that follows an extended entry. */
-    long readBitmap(long cluster) throws IOException {
-        return readWord(cluster, L2Entry.BYTES);
-    }
-
-    private long readWord(long cluster, int at) throws IOException {
         ByteBuffer entry = buffers.take().order(ByteOrder.BIG_ENDIAN);
         try {
             long place;
             do {
                 place = l2Place(cluster);
-                if (file.read(entry.clear().limit(Long.BYTES), place + at) < Long.BYTES) {
+                if (file.read(entry.clear().limit(Long.BYTES), place) < Long.BYTES) {
                     throw Qcow2Image.corrupt(image.image(), place, "the file ends within an L2 table");
                 }
                 // Else the table was replaced meanwhile, and something else may be there.

@@ -9,8 +9,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * <p>Threading: any number of threads; its lock is held for a few instructions.
  */
 final class FreedClusters {
-    /** No clusters. */
-    static final long[] NONE = {};
+    private static final long[] NONE = {};
 
     private final ReentrantLock lock = new ReentrantLock();
     /** Guarded by lock, as what follows. */
@@ -27,6 +26,13 @@ final class FreedClusters {
             clusters[count++] = cluster;
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** Adds each of them. */
+    void addAll(long[] more) {
+        for (long cluster : more) {
+            add(cluster);
         }
     }
 

@@ -10,21 +10,32 @@ import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * Writes what a {@link PendingLog} has to the L2 tables, in few writes, and tells which clusters they named before. Tables
- * are there, nobody shares them, and entries are not extended ones.
+ * Writes L2 entries: what a {@link PendingLog} has, in few writes, or those of one commit at once. Tells which clusters they
+ * named before. Tables are there, and nobody shares them.
  *
- * <p>Threading: for one thread at a time, which takes the tables' locks.
+ * <p>Threading: {@link #fold} for one thread at a time, which takes the tables' locks; {@link #write} for any that holds
+ * them, allocating nothing in steady state.
  */
 final class L2Writer {
     /** Binary logarithm of the bytes that are read and written at once, if a table has as many. */
     private static final int WINDOW_BITS = 16;
+    /** No place: reads as zeros. */
+    private static final long ZEROS = -1;
 
     private final PositionalFile file;
     private final Qcow2Image image;
     private final ClusterMap map;
     private final FreedClusters freed;
     private final int clusterBits;
-    /** Binary logarithm of a window's entries. */
+    private final int chunkShift;
+    /** Binary logarithm of the chunks in a cluster. */
+    private final int groupShift;
+
+    private final int entryBytes;
+    private final boolean extended;
+    /** Whether clusters of data are another file's, and not counted. */
+    private final boolean external;
+    /** Binary logarithm of a window's chunks. */
     private final int windowShift;
 
     private final BufferPool buffers;
@@ -37,8 +48,14 @@ final class L2Writer {
         this.map = map;
         this.freed = freed;
         this.clusterBits = image.header().clusterBits();
-        this.windowShift = Math.min(clusterBits, WINDOW_BITS) - 3;
-        this.buffers = new BufferPool(L2Entry.BYTES << windowShift);
+        this.chunkShift = image.geometry().chunkShift();
+        this.groupShift = image.subclusterShift();
+        this.entryBytes = image.header().l2EntryBytes();
+        this.extended = image.header().hasExtendedL2();
+        this.external = image.header().hasExternalData();
+        int windowBits = Math.min(clusterBits, WINDOW_BITS);
+        this.windowShift = windowBits - Integer.numberOfTrailingZeros(entryBytes) + groupShift;
+        this.buffers = new BufferPool(1 << windowBits);
     }
 
     private long windowEnd(long chunk) {
@@ -81,73 +98,127 @@ final class L2Writer {
             highest = Math.max(highest, log.chunk(number) + log.count(number));
         }
         lowest = Math.max(lowest, start);
+        highest = Math.min(highest, windowEnd(start));
+        ByteBuffer before = take();
+        ByteBuffer after = take();
         ReentrantLock lock = map.lockOf(start);
         lock.lock();
         try {
-            Window window = new Window(lowest, (int) (Math.min(highest, windowEnd(start)) - lowest));
-            try {
-                for (int i = first; i < end; i++) {
-                    long number = from + keys[i] % log.capacity();
-                    window.put(log.chunk(number), log.count(number), log.entry(number));
-                }
-                window.write();
-            } finally {
-                window.close();
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /** Adjacent entries of a table, read to be written back. */
-    private final class Window {
-        private final long start;
-        private final long place;
-        private final ByteBuffer before = buffers.take().order(ByteOrder.BIG_ENDIAN);
-        private final ByteBuffer after = buffers.take().order(ByteOrder.BIG_ENDIAN);
-
-        Window(long chunk, int count) throws IOException {
-            start = chunk;
-            place = map.l2Place(chunk);
-            before.limit(count * L2Entry.BYTES);
-            after.limit(count * L2Entry.BYTES);
-            if (file.read(before, place) < count * L2Entry.BYTES) {
-                throw Qcow2Image.corrupt(image.image(), place, "the file ends within an L2 table");
-            }
-            after.put(0, before, 0, count * L2Entry.BYTES);
-        }
-
-        /** Has those of the chunks that are in the window be at {@code entry}, and on from there. */
-        void put(long chunk, int count, long entry) {
-            long to = Math.min(chunk + count, start + (after.limit() >> 3));
-            for (long c = Math.max(chunk, start); c < to; c++) {
-                int at = (int) (c - start) << 3;
-                long old = after.getLong(at);
-                long now = l2Entry(entry, c - chunk);
-                // What was there at first is freed when it is known what takes its place.
-                if (old != now && old != before.getLong(at)) {
-                    freed.addAll(old, clusterBits);
-                }
-                after.putLong(at, now);
-            }
-        }
-
-        void write() throws IOException {
-            for (int at = 0; at < after.limit(); at += L2Entry.BYTES) {
-                if (before.getLong(at) != after.getLong(at)) {
-                    freed.addAll(before.getLong(at), clusterBits);
-                }
+            long place = read(lowest, highest, before, after);
+            for (int i = first; i < end; i++) {
+                long number = from + keys[i] % log.capacity();
+                put(lowest >>> groupShift, before, after, log.chunk(number), log.count(number), log.entry(number));
             }
             file.write(after.position(0), place);
-        }
-
-        void close() {
-            buffers.give(before.order(ByteOrder.LITTLE_ENDIAN));
-            buffers.give(after.order(ByteOrder.LITTLE_ENDIAN));
+            letGo(before, after);
+        } finally {
+            lock.unlock();
+            give(before);
+            give(after);
         }
     }
 
-    private long l2Entry(long entry, long i) {
-        return RemapEntry.isZero(entry) ? L2Entry.ZERO : L2Entry.COPIED | (RemapEntry.slotOf(entry) + i) << clusterBits;
+    /**
+     * Writes the L2 entries of a commit within one table, and publishes it. The caller holds the table's lock.
+     *
+     * @param count 1..{@link Writer#MAX_COMMIT}
+     */
+    void write(long chunk, int count, long entry) throws IOException {
+        ByteBuffer before = take();
+        ByteBuffer after = take();
+        try {
+            long place = read(chunk, chunk + count, before, after);
+            put(chunk >>> groupShift, before, after, chunk, count, entry);
+            file.write(after.position(0), place);
+            // First: whoever lets go of a cluster waits for those alone who have looked it up by then.
+            map.publish(chunk, count, entry);
+            letGo(before, after);
+        } finally {
+            give(before);
+            give(after);
+        }
+    }
+
+    private ByteBuffer take() {
+        return buffers.take().order(ByteOrder.BIG_ENDIAN);
+    }
+
+    private void give(ByteBuffer buffer) {
+        buffers.give(buffer.order(ByteOrder.LITTLE_ENDIAN));
+    }
+
+    /** Reads the entries of the chunks {@code from..to-1} into both buffers. @return where they are */
+    private long read(long from, long to, ByteBuffer before, ByteBuffer after) throws IOException {
+        long first = from >>> groupShift;
+        int bytes = (int) (((to - 1) >>> groupShift) + 1 - first) * entryBytes;
+        long place = map.l2Place(first);
+        if (file.read(before.limit(bytes), place) < bytes) {
+            throw Qcow2Image.corrupt(image.image(), place, "the file ends within an L2 table");
+        }
+        after.limit(bytes).put(0, before, 0, bytes);
+        return place;
+    }
+
+    /**
+     * Has those of the chunks be at {@code entry}, and on from there, whose entries are in {@code after}, which begins with
+     * that of guest cluster {@code first}.
+     */
+    private void put(long first, ByteBuffer before, ByteBuffer after, long chunk, int count, long entry) {
+        long from = Math.max(chunk, first << groupShift);
+        long end = Math.min(chunk + count, (first + after.limit() / entryBytes) << groupShift);
+        for (long c = from; c < end; c = ((c >>> groupShift) + 1) << groupShift) {
+            long start = c >>> groupShift << groupShift;
+            int at = (int) ((c >>> groupShift) - first) * entryBytes;
+            long offset = RemapEntry.isZero(entry) ? ZEROS : (RemapEntry.slotOf(entry) + start - chunk) << chunkShift;
+            long old = after.getLong(at);
+            change(after, at, offset, (int) (c - start), (int) (Math.min(end, start + (1L << groupShift)) - start));
+            if (!isSamePlace(old, before.getLong(at))) {
+                // What was there at first is let go of when it is known what takes its place.
+                letGo(old, after.getLong(at));
+            }
+        }
+    }
+
+    /** Has an L2 entry say that the chunks {@code from..to-1} of its cluster are in the one at {@code offset}, or are {@link #ZEROS}. */
+    private void change(ByteBuffer table, int at, long offset, int from, int to) {
+        long old = table.getLong(at);
+        long now = L2Entry.COPIED | offset;
+        if (!extended) {
+            if (offset == ZEROS) {
+                now = image.header().version() >= 3 ? L2Entry.ZERO : 0;
+            }
+        } else {
+            long bitmap =
+                    L2Entry.isCompressed(old) ? L2Entry.bitmap(L2Entry.ALL, 0) : table.getLong(at + L2Entry.BYTES);
+            int mask = L2Entry.mask(from, to);
+            int allocated = L2Entry.allocated(bitmap) | mask;
+            int zeros = L2Entry.zeros(bitmap) & ~mask;
+            if (offset == ZEROS) {
+                allocated &= ~mask;
+                zeros |= mask;
+                now = allocated == 0 ? 0 : old;
+            }
+            table.putLong(at + L2Entry.BYTES, L2Entry.bitmap(allocated, zeros));
+        }
+        table.putLong(at, now);
+    }
+
+    private void letGo(ByteBuffer before, ByteBuffer after) {
+        for (int at = 0; at < after.limit(); at += entryBytes) {
+            letGo(before.getLong(at), after.getLong(at));
+        }
+    }
+
+    private void letGo(long old, long now) {
+        if (!external && !isSamePlace(old, now)) {
+            freed.addAll(old, clusterBits);
+        }
+    }
+
+    private static boolean isSamePlace(long l2, long other) {
+        return l2 == other
+                || (!L2Entry.isCompressed(l2)
+                        && !L2Entry.isCompressed(other)
+                        && L2Entry.offset(l2) == L2Entry.offset(other));
     }
 }

@@ -75,7 +75,7 @@ final class LogSpace implements AutoCloseable {
     /**
      * The log, which is begun if there is none.
      *
-     * @return null if there can be none: the header has no room, entries are of another kind, or the disk is full for now
+     * @return null if there can be none: version 2, a header without room, or the disk is full for now
      */
     PendingLog begun() throws IOException {
         if (log != null || without) {

@@ -1,5 +1,6 @@
 package io.ucow.qcow2;
 
+import io.ucow.store.CorruptStoreException;
 import io.ucow.store.Zeros;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
@@ -19,6 +20,9 @@ import org.slf4j.LoggerFactory;
  */
 final class Places {
     private static final Logger LOG = LoggerFactory.getLogger(Places.class);
+
+    /** No cluster. */
+    private static final long NONE = -1;
 
     private final PositionalFile file;
     private final Qcow2Image image;
@@ -57,16 +61,15 @@ final class Places {
         int perCluster = 1 << groupShift;
         int from = (int) chunk & (perCluster - 1);
         int n = Math.min(count, perCluster - from);
-        long l2 = l2(cluster);
-        if (isOwn(l2)) {
-            requireSound(cluster, l2, bitmap(cluster));
-            return SlotRun.of((L2Entry.offset(l2) >>> chunkShift) + from, n);
+        long own = own(cluster);
+        if (own != NONE) {
+            return SlotRun.of((own << groupShift) + from, n);
         }
         if (n < perCluster) {
             long host = SlotRun.slot(hosts.allocate(1));
             boolean copied = false;
             try {
-                copyRest(cluster, l2, host << clusterBits, L2Entry.mask(from, from + n));
+                copyRest(cluster, host << clusterBits, L2Entry.mask(from, from + n));
                 copied = true;
             } finally {
                 if (!copied) {
@@ -76,37 +79,59 @@ final class Places {
             return SlotRun.of((host << groupShift) + from, n);
         }
         int clusters = 1;
-        while (clusters < count >>> groupShift && !isOwn(l2(cluster + clusters))) {
+        while (clusters < count >>> groupShift && own(cluster + clusters) == NONE) {
             clusters++;
         }
         long run = hosts.allocate(clusters);
         return SlotRun.of(SlotRun.slot(run) << groupShift, SlotRun.count(run) << groupShift);
     }
 
-    private long l2(long cluster) throws IOException {
-        return map.hasTable(cluster << groupShift) ? map.readL2(cluster) : 0;
+    /**
+     * The host cluster that a guest cluster's subclusters have, and that nobody else refers to, by what is mapped: the L2
+     * table may not have it yet, or still have one that is about to be let go of.
+     *
+     * @return {@link #NONE} if there is none
+     * @throws CorruptStoreException if one of the subclusters, or the cluster, is impossible
+     */
+    private long own(long cluster) throws IOException {
+        boolean isUnaltered = true;
+        long found = NONE;
+        for (int i = 0; i < 1 << groupShift; i++) {
+            long entry = map.lookup((cluster << groupShift) + i);
+            isUnaltered &= RemapEntry.isOrigin(entry);
+            if (RemapEntry.isSlot(entry)) {
+                found = RemapEntry.slotOf(entry) >>> groupShift;
+            }
+        }
+        // One may have been set aside for them: as nothing was ever recorded of it, the table says so.
+        return isUnaltered && map.hasTable(cluster << groupShift) ? preallocated(cluster) : found;
     }
 
-    private long bitmap(long cluster) throws IOException {
-        return map.hasTable(cluster << groupShift) ? map.readBitmap(cluster) : 0;
-    }
-
-    /** True when there is a cluster that nobody else refers to. */
-    private static boolean isOwn(long l2) {
-        return !L2Entry.isCompressed(l2) && L2Entry.isCopied(l2) && L2Entry.offset(l2) != 0;
+    private long preallocated(long cluster) throws IOException {
+        long l2 = map.readL2(cluster);
+        long offset = L2Entry.offset(l2);
+        if (L2Entry.isCompressed(l2) || !L2Entry.isCopied(l2) || offset == 0) {
+            return NONE;
+        }
+        if ((offset & (1L << clusterBits) - 1) != 0 || offset >>> chunkShift >= RemapEntry.MAX_SLOTS) {
+            throw map.impossible(cluster);
+        }
+        return offset >>> clusterBits;
     }
 
     /** Copies the subclusters that are held, but for those of {@code mask}, to a new cluster at {@code offset}. */
-    private void copyRest(long cluster, long l2, long offset, int mask) throws IOException {
-        boolean compressed = L2Entry.isCompressed(l2);
-        long bitmap = bitmap(cluster);
-        if (!compressed) {
-            requireSound(cluster, l2, bitmap);
+    private void copyRest(long cluster, long offset, int mask) throws IOException {
+        int rest = 0;
+        for (int i = 0; i < 1 << groupShift; i++) {
+            if (RemapEntry.isPacked(map.lookup((cluster << groupShift) + i))) {
+                rest |= 1 << i;
+            }
         }
-        int rest = (compressed ? L2Entry.ALL : L2Entry.allocated(bitmap)) & ~mask;
+        rest &= ~mask;
         if (rest == 0) {
             return;
         }
+        long l2 = map.readL2(cluster);
         ByteBuffer buffer = BufferPool.shared(clusterBits).take();
         try {
             while (rest != 0) {
@@ -114,7 +139,7 @@ final class Places {
                 int to = from + Integer.numberOfTrailingZeros(~(rest >>> from));
                 rest &= ~L2Entry.mask(from, to);
                 buffer.limit(to << chunkShift).position(from << chunkShift);
-                if (compressed) {
+                if (L2Entry.isCompressed(l2)) {
                     decompressors.read(l2, from << chunkShift, buffer);
                 } else {
                     file.read(buffer, L2Entry.offset(l2) + ((long) from << chunkShift));
@@ -127,17 +152,6 @@ final class Places {
         }
     }
 
-    /** What lookups of one subcluster do not see: that another one, or the cluster itself, is impossible. */
-    private void requireSound(long cluster, long l2, long bitmap) throws IOException {
-        long offset = L2Entry.offset(l2);
-        if ((offset & (1L << clusterBits) - 1) != 0
-                || offset >>> chunkShift >= RemapEntry.MAX_SLOTS
-                || (offset == 0 && L2Entry.allocated(bitmap) != 0)
-                || (L2Entry.allocated(bitmap) & L2Entry.zeros(bitmap)) != 0) {
-            throw map.impossible(cluster);
-        }
-    }
-
     /** As {@link io.ucow.store.ExceptionStore#release}. */
     void release(long chunk, long slot, int count) {
         if (external) {
@@ -146,8 +160,7 @@ final class Places {
         long first = slot >>> groupShift;
         int clusters = (int) (((slot + count - 1) >>> groupShift) - first) + 1;
         try {
-            long l2 = groupShift == 0 ? 0 : l2(chunk >>> groupShift);
-            if (isOwn(l2) && L2Entry.offset(l2) == first << clusterBits) {
+            if (groupShift > 0 && own(chunk >>> groupShift) == first) {
                 return; // it was there before
             }
         } catch (IOException e) {

@@ -168,14 +168,20 @@ final class Qcow2Check {
         if (place != null) {
             refer(references, place.offset() >>> clusterBits, (place.offset() + place.bytes() - 1) >>> clusterBits);
         }
+        if (header.hasExternalData()) {
+            return; // what its records are of is not counted
+        }
         try (PendingLog log = PendingLog.left(file, image, bootId)) {
             for (long number = log == null ? 0 : log.head(); log != null && number < log.next(); number++) {
                 if (log.chunk(number) < 0 || !RemapEntry.isSlot(log.entry(number))) {
                     continue;
                 }
-                long first = RemapEntry.slotOf(log.entry(number)) >>> image.subclusterShift();
+                long slot = RemapEntry.slotOf(log.entry(number));
+                long end = ((slot + log.count(number) - 1) >>> image.subclusterShift()) + 1;
                 // A table may have it by now, too.
-                for (long cluster = first; cluster < Math.min(first + log.count(number), walk.clusters()); cluster++) {
+                for (long cluster = slot >>> image.subclusterShift();
+                        cluster < Math.min(end, walk.clusters());
+                        cluster++) {
                     if (references.get(cluster) == 0) {
                         references.set(cluster, 1);
                     }

@@ -203,10 +203,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
             if (!context.readOnly()) {
                 Writer.requireWritable(found);
             }
-            if (found.header().hasExternalData()) {
-                data = openData(
-                        found, context.readOnly(), file instanceof DirectFile ? CacheMode.NONE : CacheMode.WRITEBACK);
-            }
+            data = dataOf(file, found, context.readOnly());
             ExceptionStore store = new Qcow2Store(file, data, found, context, maxLogBytes);
             done = true;
             return store;
@@ -221,21 +218,27 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         }
     }
 
-    /** Opens the file that has the guest's clusters as the image is opened, and locks it as the image is locked. */
-    private static PositionalFile openData(Qcow2Image image, boolean readOnly, CacheMode cache) throws IOException {
+    /**
+     * Where the guest's clusters are: {@code file}, or an external data file, which is opened as the image is, and locked as
+     * the image is locked.
+     */
+    private static PositionalFile dataOf(PositionalFile file, Qcow2Image image, boolean readOnly) throws IOException {
+        if (!image.header().hasExternalData()) {
+            return file;
+        }
         String name = image.extensions()
                 .dataFile()
                 .orElseThrow(() -> new UnsupportedFormatException(
                         image.image() + ": does not say where its external data file is"));
         Path path = OriginReference.ofPath(BackingFile.path(name, image.image()), false)
                 .resolve(image.image());
-        NativeFile file = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
+        NativeFile data = NativeFile.open(path, readOnly ? Libc.O_RDONLY : Libc.O_RDWR);
         boolean locked = false;
         try {
-            locked = QemuLock.tryLock(file, !readOnly);
+            locked = QemuLock.tryLock(data, !readOnly);
         } finally {
             if (!locked) {
-                file.close();
+                data.close();
             }
         }
         if (!locked) {
@@ -243,7 +246,8 @@ public final class Qcow2Format implements ExceptionStoreProvider {
                     + ", is in use by another process"
                     + (readOnly ? ", which may be changing it" : ""));
         }
-        return cache.accessTo(file, readOnly);
+        CacheMode cache = file instanceof DirectFile ? CacheMode.NONE : CacheMode.WRITEBACK;
+        return cache.accessTo(data, readOnly);
     }
 
     @Override
@@ -278,12 +282,22 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         }
         try {
             Writer.requireWritable(found);
-            StoreContext context = new StoreContext(false, bootId, new GracePeriod(), false);
-            new Qcow2Store(file, file, found, context, maxLogBytes).release();
+            settleLog(file, found, new StoreContext(false, bootId, new GracePeriod(), false));
         } catch (CorruptStoreException | UnsupportedFormatException e) {
             LOG.warn("what was not flushed before a kill is given up image={}", image, e);
             LogExtension.withdraw(file, found);
             file.sync();
+        }
+    }
+
+    private void settleLog(PositionalFile file, Qcow2Image image, StoreContext context) throws IOException {
+        PositionalFile data = dataOf(file, image, false);
+        try {
+            new Qcow2Store(file, data, image, context, maxLogBytes).release();
+        } finally {
+            if (data != file) {
+                data.close();
+            }
         }
     }
 

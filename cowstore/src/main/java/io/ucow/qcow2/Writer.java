@@ -1,13 +1,13 @@
 package io.ucow.qcow2;
 
 import io.ucow.store.CorruptStoreException;
+import io.ucow.store.FlushGroup;
 import io.ucow.store.GracePeriod;
 import io.ucow.store.StoreContext;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.store.Zeros;
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
-import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -39,11 +39,6 @@ final class Writer implements AutoCloseable {
     /** What discards may leave waiting for a flush; whoever would add to more sees to one first. */
     private static final long MAX_WAITING_BYTES = 64 << 20;
 
-    private static final int SECTOR = 512;
-    private static final int PAGE = 4096;
-    /** No place: reads as zeros. */
-    private static final long ZEROS = -1;
-
     private final PositionalFile file;
     /** Where clusters of data are: {@code file}, or an external data file, which has each at its place on the disk. */
     private final PositionalFile data;
@@ -55,32 +50,22 @@ final class Writer implements AutoCloseable {
     private final GracePeriod readers;
     private final int clusterBits;
     private final int chunkShift;
-    /** Binary logarithm of the chunks in a cluster. */
-    private final int groupShift;
-
-    private final int entryBytes;
     private final boolean external;
-    private final boolean extended;
-    private final BufferPool buffers = new BufferPool(MAX_COMMIT * L2Entry.BYTES);
-
-    private final ReentrantLock syncLock = new ReentrantLock();
-    private final AtomicLong syncsAsked = new AtomicLong();
-    /** Guarded by syncLock. */
-    private long syncsDone;
-
-    /** Held by who drops what is freed. */
-    private final ReentrantLock dropLock = new ReentrantLock();
-
-    private final FreedClusters freed = new FreedClusters();
+    private final ZeroWriter zeros;
     private final L2Writer tables;
     private final LogSpace logs;
 
-    /** One flush of the log at a time; who comes meanwhile is answered, with all others, by the next. */
-    private final ReentrantLock flushLock = new ReentrantLock();
+    /** Before L2 entries of commits that no log has. */
+    private final FlushGroup syncs = new FlushGroup(this::syncData);
 
-    private final AtomicLong flushesAsked = new AtomicLong();
-    /** Guarded by flushLock. */
-    private long flushesDone;
+    private final FlushGroup flushes = new FlushGroup(this::makeDurable);
+
+    /** What L2 entries do not name any more. */
+    private final FreedClusters freed = new FreedClusters();
+    /** What none does after power loss either. */
+    private final FreedClusters droppable = new FreedClusters();
+    /** Held by who drops that. */
+    private final ReentrantLock dropLock = new ReentrantLock();
 
     /** Chunks that were made zero since the last flush, and may have clusters to be freed. */
     private final AtomicLong zeroed = new AtomicLong();
@@ -111,14 +96,13 @@ final class Writer implements AutoCloseable {
         this.readers = context.readers();
         this.clusterBits = image.header().clusterBits();
         this.external = image.header().hasExternalData();
-        this.extended = image.header().hasExtendedL2();
         this.chunkShift = image.geometry().chunkShift();
-        this.groupShift = image.subclusterShift();
-        this.entryBytes = image.header().l2EntryBytes();
         this.hosts = new HostClusters(file, image, map);
         this.places = new Places(file, image, map, hosts, decompressors);
+        this.zeros = new ZeroWriter(file, image, map, this);
         this.tables = new L2Writer(file, image, map, freed);
-        boolean recordable = image.header().version() >= 3 && !external && !extended;
+        // Version 2 has no feature bits: nothing would void a log when another program changes the image.
+        boolean recordable = image.header().version() >= 3;
         try {
             this.logs = new LogSpace(file, image, map, hosts, context.bootId(), recordable ? maxLogBytes : 0, log);
             clearAutoclearFeatures();
@@ -218,13 +202,15 @@ final class Writer implements AutoCloseable {
     /** As {@link io.ucow.store.ExceptionStore#commit}. */
     void commit(long chunk, int count, long entry) throws IOException {
         if (RemapEntry.isZero(entry)) {
-            commitZeros(chunk, count);
+            prepare();
+            limitWaiting();
+            zeros.commit(chunk, count);
             return;
         }
         boolean ready = false;
         try {
             if (prepare() == null) {
-                sync();
+                syncs.run();
             }
             ready = true;
         } finally {
@@ -240,110 +226,12 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    private void commitZeros(long chunk, int count) throws IOException {
-        prepare();
-        limitWaiting();
-        if (external) {
-            // It is read without the image, too, if it is raw; else this gives space back.
-            zero(chunk << chunkShift, (long) count << chunkShift);
-        }
-        int done = 0;
-        while (done < count) {
-            int n = alike(chunk + done, count - done);
-            if (recordsZeros(chunk + done, n)) {
-                giveBackPart(chunk + done, n);
-                commitInTable(chunk + done, n, RemapEntry.ZERO, 0);
-            } else {
-                storeZeros(chunk + done, n);
-            }
-            done += n;
-        }
-    }
-
-    /** How many chunks from {@code chunk} on, {@code count} at the most, are whole clusters of one table, or a part of one. */
-    private int alike(long chunk, int count) {
-        int group = 1 << groupShift;
-        int within = (int) chunk & (group - 1);
-        return within > 0 || count < group
-                ? Math.min(count, group - within)
-                : (int) Math.min(count & -group, map.chunksToTableEnd(chunk));
-    }
-
     /**
-     * Version 2 has no entry for "zeros whatever is behind it"; with nothing behind it none is needed, but for a chunk that
-     * is unaltered: whoever has that made zero is about to put something behind the image. Compressed clusters have no
-     * subclusters.
+     * Records chunks of one L2 table.
+     *
+     * @param rest how many chunks this one and those to come have: their places are taken back if this fails
      */
-    private boolean recordsZeros(long chunk, int count) throws IOException {
-        if (image.header().version() < 3) {
-            boolean altered = image.backingName().isEmpty();
-            for (int i = 0; i < count && altered; i++) {
-                altered = !RemapEntry.isOrigin(map.lookup(chunk + i));
-            }
-            return altered;
-        }
-        return count >>> groupShift > 0
-                || !map.hasTable(chunk)
-                || !L2Entry.isCompressed(map.readL2(chunk >>> groupShift));
-    }
-
-    /** Gives the storage of subclusters back that are about to be zeros, in a cluster that may stay for the others. */
-    private void giveBackPart(long chunk, int count) throws IOException {
-        long bytes = (long) count << chunkShift;
-        if (external || count >>> groupShift > 0 || bytes < PAGE) {
-            return;
-        }
-        long entry = map.lookup(chunk);
-        for (int i = 1; i < count; i++) {
-            if (!RemapEntry.continues(map.lookup(chunk + i - 1), map.lookup(chunk + i))) {
-                return; // not worth a system call for each piece
-            }
-        }
-        if (RemapEntry.isSlot(entry)) {
-            zero(RemapEntry.slotOf(entry) << chunkShift, bytes);
-        }
-    }
-
-    /** Has chunks read as zeros that cannot be recorded as such: each gets, or has, a place with zeros. */
-    private void storeZeros(long chunk, int count) throws IOException {
-        for (int done = 0; done < count; ) {
-            long entry = map.lookup(chunk + done);
-            int n = 1;
-            if (RemapEntry.isSlot(entry)) {
-                zero(RemapEntry.slotOf(entry) << chunkShift, 1L << chunkShift);
-            } else {
-                int wanted = 1;
-                while (done + wanted < count && !RemapEntry.isSlot(map.lookup(chunk + done + wanted))) {
-                    wanted++;
-                }
-                long run = allocate(chunk + done, wanted);
-                n = SlotRun.count(run);
-                fillWithZeros(chunk + done, SlotRun.slot(run), n);
-                commit(chunk + done, n, SlotRun.entry(run));
-            }
-            done += n;
-        }
-    }
-
-    private void fillWithZeros(long chunk, long slot, int count) throws IOException {
-        boolean filled = false;
-        try {
-            long end = (slot + count) << chunkShift;
-            zero(slot << chunkShift, (long) count << chunkShift);
-            if (file.size() < end) {
-                // To QEMU an image is damaged that ends before a cluster which it refers to.
-                Zeros.write(file, end - SECTOR, SECTOR);
-            }
-            filled = true;
-        } finally {
-            if (!filled) {
-                release(chunk, slot, count);
-            }
-        }
-    }
-
-    /** @param rest how many chunks this one and those to come have: their places are taken back if this fails */
-    private void commitInTable(long chunk, int count, long entry, int rest) throws IOException {
+    void commitInTable(long chunk, int count, long entry, int rest) throws IOException {
         PendingLog pending = logs.current();
         ReentrantLock lock = map.lockOf(chunk);
         lock.lock();
@@ -373,9 +261,8 @@ final class Writer implements AutoCloseable {
     private PendingLog prepare() throws IOException {
         requireHealthy();
         PendingLog pending = log();
-        if (pending != null && pending.length() > pending.capacity() / 2 && flushLock.tryLock()) {
+        if (pending != null && pending.length() > pending.capacity() / 2 && !flushes.isRunning()) {
             // The other half is for those that go on meanwhile.
-            flushLock.unlock();
             flush();
         }
         return pending;
@@ -386,7 +273,7 @@ final class Writer implements AutoCloseable {
             while (!tryAppend(pending, chunk, count, entry)) {
                 flush();
             }
-            if (RemapEntry.isZero(entry)) {
+            if (RemapEntry.isZero(entry) && !external) {
                 zeroed.addAndGet(count);
             }
         } catch (IOException e) {
@@ -427,69 +314,12 @@ final class Writer implements AutoCloseable {
     }
 
     private void writeEntries(long chunk, int count, long entry) throws IOException {
-        long first = chunk >>> groupShift;
-        int clusters = (int) (((chunk + count - 1) >>> groupShift) - first) + 1;
-        ByteBuffer buffer = buffers.take().order(ByteOrder.BIG_ENDIAN).limit(clusters * entryBytes);
-        long[] unused = new long[clusters];
         try {
-            long place = map.l2Place(first);
-            file.read(buffer, place);
-            if (buffer.hasRemaining()) {
-                throw Qcow2Image.corrupt(image.image(), place, "the file ends within an L2 table");
-            }
-            for (int i = 0; i < clusters; i++) {
-                long start = (first + i) << groupShift;
-                int from = (int) (Math.max(chunk, start) - start);
-                int to = (int) (Math.min(chunk + count, start + (1L << groupShift)) - start);
-                long offset =
-                        RemapEntry.isZero(entry) ? ZEROS : (RemapEntry.slotOf(entry) + start - chunk) << chunkShift;
-                unused[i] = change(buffer, i * entryBytes, offset, from, to);
-            }
-            file.write(buffer.flip(), place);
-            for (int i = 0; i < clusters; i++) {
-                int at = i * entryBytes;
-                map.publish(first + i, buffer.getLong(at), extended ? buffer.getLong(at + L2Entry.BYTES) : 0);
-            }
+            tables.write(chunk, count, entry);
         } catch (IOException e) {
             // Nobody knows what of it is there.
             throw fail(e);
-        } finally {
-            buffers.give(buffer.order(ByteOrder.LITTLE_ENDIAN));
         }
-        // Clusters of an external data file are not counted.
-        for (int i = 0; i < clusters && !external; i++) {
-            freed.addAll(unused[i], clusterBits);
-        }
-    }
-
-    /**
-     * Has an L2 entry say that the chunks {@code from..to-1} of its cluster are in the one at {@code offset}, or are {@link
-     * #ZEROS}.
-     *
-     * @return the entry that it was if what that named is not referred to any more, else 0
-     */
-    private long change(ByteBuffer table, int at, long offset, int from, int to) {
-        long old = table.getLong(at);
-        long now = L2Entry.COPIED | offset;
-        if (!extended) {
-            if (offset == ZEROS) {
-                now = image.header().version() >= 3 ? L2Entry.ZERO : 0;
-            }
-        } else {
-            long bitmap =
-                    L2Entry.isCompressed(old) ? L2Entry.bitmap(L2Entry.ALL, 0) : table.getLong(at + L2Entry.BYTES);
-            int mask = L2Entry.mask(from, to);
-            int allocated = L2Entry.allocated(bitmap) | mask;
-            int zeros = L2Entry.zeros(bitmap) & ~mask;
-            if (offset == ZEROS) {
-                allocated &= ~mask;
-                zeros |= mask;
-                now = allocated == 0 ? 0 : old;
-            }
-            table.putLong(at + L2Entry.BYTES, L2Entry.bitmap(allocated, zeros));
-        }
-        table.putLong(at, now);
-        return !L2Entry.isCompressed(old) && L2Entry.offset(old) == L2Entry.offset(now) ? 0 : old;
     }
 
     /** Sees to it that the chunk has an L2 table which no snapshot shares. The caller holds its lock. */
@@ -540,99 +370,69 @@ final class Writer implements AutoCloseable {
     }
 
     private void limitWaiting() throws IOException {
-        if ((freed.count() + zeroed.get()) << clusterBits >= MAX_WAITING_BYTES) {
+        if (((long) freed.count() << clusterBits) + (zeroed.get() << chunkShift) >= MAX_WAITING_BYTES) {
             flush();
         }
     }
 
-    /** Makes all that was written before durable. Who comes while one sync runs is answered, with all others, by the next. */
-    private void sync() throws IOException {
-        long mine = syncsAsked.incrementAndGet();
-        syncLock.lock();
+    private void syncData() throws IOException {
+        requireHealthy();
         try {
-            if (syncsDone >= mine) {
-                return;
-            }
-            requireHealthy();
-            long covers = syncsAsked.get();
-            if (external) {
-                // First: what refers to data must not be durable before them.
-                data.sync();
-            }
-            file.sync();
-            syncsDone = covers;
+            data.sync();
         } catch (IOException e) {
             throw fail(e);
-        } finally {
-            syncLock.unlock();
         }
     }
 
     /** Makes all that was written and committed before durable, then lets go of what is not referred to any more. */
     void flush() throws IOException {
-        long[] ready;
-        PendingLog pending = logs.current();
-        if (pending != null) {
-            ready = flushLog(pending);
-        } else {
-            ready = freed.take();
-            sync();
+        flushes.run();
+        letGo();
+    }
+
+    private void makeDurable() throws IOException {
+        requireHealthy();
+        try {
+            zeroed.set(0);
+            PendingLog pending = logs.current();
+            long end = pending == null ? 0 : pending.next();
+            boolean folds = pending != null && end > pending.head();
+            if (folds) {
+                // Those that took a number below it are published by then, or have failed.
+                pending.appends().await();
+            }
+            if (folds || external) {
+                // What refers to data must not be durable before them; nor the counts of their clusters.
+                data.sync();
+            }
+            if (folds) {
+                tables.fold(pending, pending.head(), end);
+            }
+            long[] unreferenced = freed.take();
+            file.sync();
+            if (folds) {
+                pending.advance(end);
+            }
+            droppable.addAll(unreferenced);
+        } catch (IOException e) {
+            throw fail(e);
         }
+    }
+
+    /** Lets go of what nothing durable refers to any more, whoever's flush has seen to that. */
+    private void letGo() throws IOException {
         dropLock.lock();
         try {
-            drop(ready);
+            long[] ready = droppable.take();
+            if (ready.length > 0) {
+                readers.await();
+                Arrays.sort(ready);
+                reclaimed.addAndGet(hosts.drop(ready));
+            }
+        } catch (IOException e) {
+            throw fail(e);
         } finally {
             dropLock.unlock();
-        }
-    }
-
-    /** @return the clusters that nothing durable refers to any more */
-    private long[] flushLog(PendingLog pending) throws IOException {
-        long mine = flushesAsked.incrementAndGet();
-        flushLock.lock();
-        try {
-            if (flushesDone >= mine) {
-                return FreedClusters.NONE;
-            }
-            requireHealthy();
-            long covers = flushesAsked.get();
-            long[] ready = makeDurable(pending);
-            flushesDone = covers;
-            return ready;
-        } catch (IOException e) {
-            throw fail(e);
-        } finally {
-            flushLock.unlock();
-        }
-    }
-
-    private long[] makeDurable(PendingLog pending) throws IOException {
-        zeroed.set(0);
-        long end = pending.next();
-        if (end > pending.head()) {
-            // Those that took a number below it are published by then, or have failed.
-            pending.appends().await();
-            file.sync();
-            tables.fold(pending, pending.head(), end);
-        }
-        long[] ready = freed.take();
-        file.sync();
-        if (end > pending.head()) {
-            pending.advance(end);
-        }
-        return ready;
-    }
-
-    private void drop(long[] ready) throws IOException {
-        if (ready.length == 0) {
-            return;
-        }
-        readers.await();
-        Arrays.sort(ready);
-        try {
-            reclaimed.addAndGet(hosts.drop(ready));
-        } catch (IOException e) {
-            throw fail(e);
         }
     }
 
@@ -640,15 +440,10 @@ final class Writer implements AutoCloseable {
         long before = reclaimed();
         PendingLog pending = logs.current();
         if (freed.count() > 0 || (pending != null && pending.length() > 0)) {
-            flush();
+            flushes.run();
         }
-        // Another's flush may have been the one, and is about to let go.
-        dropLock.lock();
-        try {
-            return reclaimed() != before;
-        } finally {
-            dropLock.unlock();
-        }
+        letGo();
+        return reclaimed() != before;
     }
 
     long reclaimed() {

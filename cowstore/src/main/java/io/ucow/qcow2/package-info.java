@@ -11,6 +11,7 @@
  *   Qcow2Store ─ ClusterMap (guest chunk → RemapEntry, L2 tables loaded on first use)
  *        │     └ Decompressors (zlib, zstd)
  *        └ Writer ─ Places (where a chunk may be written) ─ HostClusters (free clusters and reference counts)
+ *               ├ ZeroWriter (how chunks are made zeros)
  *               └ LogSpace ─ PendingLog (what no L2 table has yet), L2Writer
  *   NewImage (an image from nothing, what ImageOptions say) ─ ImageCopier (of all that a device holds) ─ Compressor
  *   Qcow2Resize

@@ -170,11 +170,36 @@ final class Commit implements Closeable {
         giveBack();
     }
 
-    /** The image over its base, to read. */
+    /** The image over its base, to read, with nothing of a killed process left in it. The base is the one recorded. */
     CowDevice open() throws IOException {
+        target.requireSame(recorded, image);
         GracePeriod readers = new GracePeriod();
-        ExceptionStore store = plugin.open(file.another(), image, new StoreContext(true, bootId, readers, false));
+        ExceptionStore store = openToRead(readers);
+        boolean clean;
+        try {
+            clean = store.outline().clean();
+        } catch (IOException e) {
+            Images.closeAfter(e, store);
+            throw e;
+        }
+        if (!clean) {
+            // What is in its map alone can be forgotten in one write. Or a commit was ended when it had done so. Not
+            // beside an
+            // open one, which may have locked a file that is its own.
+            store.close();
+            openAndClose();
+            store = openToRead(readers);
+        }
         return new CowDevice(store, new LentOrigin(target), readers, false);
+    }
+
+    private ExceptionStore openToRead(GracePeriod readers) throws IOException {
+        return plugin.open(file.another(), image, new StoreContext(true, bootId, readers, false));
+    }
+
+    private void openAndClose() throws IOException {
+        plugin.open(file.another(), image, new StoreContext(false, bootId, new GracePeriod(), false))
+                .close();
     }
 
     /**
@@ -201,15 +226,10 @@ final class Commit implements Closeable {
      * @return false if there is nothing to do; the base is not changed then
      */
     boolean prepare(CowDevice device) throws IOException {
-        target.requireSame(recorded, image);
         ImageInfo info = device.info();
         boolean needed = info.alteredChunks() + info.zeroChunks() > 0 || recorded.isChanging();
         if (needed) {
             requireRoom(device);
-        }
-        if (!info.clean()) {
-            // What is in its map alone can be forgotten in one write. Or a commit was ended when it had done so.
-            openAndClose();
         }
         if (!needed) {
             return false;
@@ -240,11 +260,6 @@ final class Commit implements Closeable {
             }
             at = shadow.next(Shadow.Kind.DATA, end, sizeBytes);
         }
-    }
-
-    private void openAndClose() throws IOException {
-        plugin.open(file.another(), image, new StoreContext(false, bootId, new GracePeriod(), false))
-                .close();
     }
 
     private void setOrigin(OriginReference origin, boolean emptied) throws IOException {

@@ -107,9 +107,18 @@ class PendingLogTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cluster_size=64k", "cluster_size=4k", "cluster_size=512", "cluster_size=2M"})
+    @ValueSource(
+            strings = {
+                "cluster_size=64k",
+                "cluster_size=4k",
+                "cluster_size=512",
+                "cluster_size=2M",
+                "cluster_size=128k,extended_l2=on",
+                "cluster_size=64k,data_file=DIR/data",
+                "cluster_size=16k,extended_l2=on,data_file=DIR/data"
+            })
     void nextProcessFindsWhatNoTableHas(String options) throws Exception {
-        create("-o", options);
+        create("-o", options.replace("DIR", directory.toString()));
         for (int life = 0; life < 3; life++) {
             changeAndDie();
             assertThat(autoclear()).isEqualTo(Header.PENDING_LOG);
@@ -122,6 +131,48 @@ class PendingLogTest {
         try (CowDevice device = Images.open(image, false)) {
             change(device, 10);
         }
+        assertCleanlyClosed();
+    }
+
+    /** Where one subcluster gets another cluster, all that the old one holds gets it, too, also what no record names. */
+    @Test
+    void nextProcessFindsSubclustersThatWereBroughtAlong() throws Exception {
+        create("-o", "cluster_size=128k,extended_l2=on");
+        Qemu.io(image, List.of("write -c -P 7 1M 4M"));
+        Arrays.fill(model, 1 << 20, 5 << 20, (byte) 7);
+        try (CowDevice device = Images.open(image, false)) {
+            change(device, 50);
+        }
+        Qemu.img("snapshot", "-c", "before", image);
+        byte[] before = model.clone();
+        for (int life = 0; life < 3; life++) {
+            changeAndDie();
+            assertThat(Images.check(image).corruptions()).isEmpty();
+            assertHolds(model);
+        }
+        try (CowDevice device = Images.open(image, false)) {
+            change(device, 10);
+        }
+        assertCleanlyClosed();
+        assertThat(Qemu.run("qemu-img", "check", image).status()).isIn(SOUND, LEAKS);
+        Qemu.img("snapshot", "-a", "before", image);
+        assertHolds(before);
+    }
+
+    /** By who has no need of the data file otherwise, or has it open to read. */
+    @ParameterizedTest
+    @ValueSource(strings = {"repair", "commit"})
+    void logOfAnImageWithADataFileIsSettled(String verb) throws Exception {
+        create("-o", "data_file=" + directory.resolve("data"));
+        changeAndDie();
+
+        if (verb.equals("repair")) {
+            assertThat(Images.repair(image).obstacle()).isEmpty();
+        } else {
+            Images.commit(image, bytesDone -> {});
+        }
+
+        assertThat(Qemu.run("qemu-img", "check", image).status()).isEqualTo(SOUND);
         assertCleanlyClosed();
     }
 

@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.LongFunction;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -30,6 +31,8 @@ import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.NullSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * G1, G2 and G3 for qcow2 images, as {@code PowerLossTest} has them for ucow's own. What each cut leaves is also checked:
@@ -150,11 +153,11 @@ class Qcow2PowerLossTest {
         "3, 12, 24, 4, 1, ",
         "4, 12, 24, 1, 1, compat=0.10",
         "5, 9, 100, 4, 1, extended_l2=on",
+        "6, 9, 100, 1, 1, extended_l2=on",
     })
     void everyCutKeepsWhatWasPromised(long seed, int shift, int chunks, int threads, int lives, String option)
             throws Exception {
-        Map<String, String> options =
-                option == null ? Map.of() : Map.of(option.split("=", -1)[0], option.split("=", -1)[1]);
+        Map<String, String> options = options(option);
         PowerLossScenario run = new PowerLossScenario(new Subject(options), seed, shift, chunks);
         run.generations(threads, lives);
         System.out.printf(
@@ -176,15 +179,21 @@ class Qcow2PowerLossTest {
     @Test
     void checkerCatchesADataFileThatIsNotSynced() throws Exception {
         assertCaught(
-                new WithDataFile(false),
+                seed -> new PowerLossScenario(new WithDataFile(false), seed, 12),
                 session -> session.file.forgetting(
                         i -> session.file.events().get(i).offset() == TwoFiles.IMAGE_BYTES));
     }
 
+    private static Map<String, String> options(String option) {
+        return option == null ? Map.of() : Map.of(option.split("=", -1)[0], option.split("=", -1)[1]);
+    }
+
     /** What the L2 tables are written after. */
-    @Test
-    void checkerCatchesEntriesBeforeTheirData() throws Exception {
-        assertCaught(session -> {
+    @ParameterizedTest
+    @NullSource
+    @ValueSource(strings = "extended_l2=on")
+    void checkerCatchesEntriesBeforeTheirData(String option) throws Exception {
+        assertCaught(option, session -> {
             List<FaultFile.Event> events = session.file.events();
             long table = table(session.file);
             return session.file.forgetting(i -> i + 1 < events.size() && isIn(events.get(i + 1), table));
@@ -194,7 +203,7 @@ class Qcow2PowerLossTest {
     /** What clusters are let go of after. */
     @Test
     void checkerCatchesEntriesThatAreNotSynced() throws Exception {
-        assertCaught(session -> {
+        assertCaught(null, session -> {
             List<FaultFile.Event> events = session.file.events();
             long table = table(session.file);
             return session.file.forgetting(i -> i > 0 && isIn(events.get(i - 1), table));
@@ -203,7 +212,7 @@ class Qcow2PowerLossTest {
 
     @Test
     void checkerCatchesATableThatIsNotSyncedBeforeItIsNamed() throws Exception {
-        assertCaught(session -> {
+        assertCaught(null, session -> {
             List<FaultFile.Event> events = session.file.events();
             long l1 = header(session.file).l1TableOffset();
             return session.file.forgetting(i -> i + 1 < events.size() && isIn(events.get(i + 1), l1));
@@ -211,10 +220,14 @@ class Qcow2PowerLossTest {
     }
 
     /** A kill must not lose what is in the log alone. */
-    @Test
-    void checkerCatchesALogThatIsNotWritten() throws Exception {
-        assertCaught(session -> session.file.replacing(
-                e -> e.data().length == 32 ? new FaultFile.Event(e.offset(), new byte[32], false) : e));
+    @ParameterizedTest
+    @NullSource
+    @ValueSource(strings = "extended_l2=on")
+    void checkerCatchesALogThatIsNotWritten(String option) throws Exception {
+        assertCaught(
+                option,
+                session -> session.file.replacing(
+                        e -> e.data().length == 32 ? new FaultFile.Event(e.offset(), new byte[32], false) : e));
     }
 
     /** Power loss must void the log: what it names need not be there. */
@@ -245,13 +258,15 @@ class Qcow2PowerLossTest {
         FaultFile withBug(PowerLossScenario.Session session) throws IOException;
     }
 
-    private void assertCaught(Tampering bug) throws Exception {
-        assertCaught(new Subject(Map.of()), bug);
+    private static void assertCaught(String option, Tampering bug) throws Exception {
+        int chunkShift = option == null ? 12 : 9;
+        int chunks = option == null ? 40 : 100;
+        assertCaught(seed -> new PowerLossScenario(new Subject(options(option)), seed, chunkShift, chunks), bug);
     }
 
-    private static void assertCaught(PowerLossScenario.Subject subject, Tampering bug) throws Exception {
+    private static void assertCaught(LongFunction<PowerLossScenario> scenario, Tampering bug) throws Exception {
         for (long seed = 1; seed < 30; seed++) {
-            PowerLossScenario run = new PowerLossScenario(subject, seed, 12);
+            PowerLossScenario run = scenario.apply(seed);
             PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
             try {
                 run.verifyEveryCut(session.with(bug.withBug(session)));

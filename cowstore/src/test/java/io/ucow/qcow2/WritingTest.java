@@ -6,11 +6,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.ucow.store.CorruptStoreException;
 import io.ucow.store.CowDevice;
 import io.ucow.store.CreateOptions;
+import io.ucow.store.ExceptionStore;
+import io.ucow.store.FaultFile;
 import io.ucow.store.GracePeriod;
 import io.ucow.store.HookedFile;
 import io.ucow.store.Images;
 import io.ucow.store.StoreContext;
+import io.ucow.store.StoreOptions;
 import io.ucow.store.UnsupportedFormatException;
+import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.Libc;
 import io.ucow.sys.NativeFile;
@@ -24,6 +28,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Random;
@@ -161,6 +166,26 @@ class WritingTest {
         }
         assertThat(extendedEntry(image, 1)).containsExactly(0, L2Entry.bitmap(0, L2Entry.ALL));
         assertThat(Qemu.run("qemu-img", "check", image).status()).isZero();
+    }
+
+    /** The L2 table names it still, and that it is to be let go of is in the log alone. */
+    @Test
+    void subclustersGetNoClusterThatIsLetGoOf() throws Exception {
+        FaultFile file = new FaultFile(new byte[0]);
+        Qcow2Format format = new Qcow2Format();
+        format.create(file, 1 << 20, null, StoreOptions.NONE.withOwn(Map.of(ImageOptions.EXTENDED_L2, "on")));
+        StoreContext context = new StoreContext(false, new UUID(1, 2), new GracePeriod(), false);
+        try (ExceptionStore store = format.open(file, Path.of("vm.qcow2"), context)) {
+            store.commit(0, 1, SlotRun.entry(store.allocate(0, 1)));
+            store.flush();
+            store.commit(0, 1, RemapEntry.ZERO);
+
+            long again = SlotRun.slot(store.allocate(0, 1));
+            store.flush();
+            long other = SlotRun.slot(store.allocate(32, 1));
+
+            assertThat(again >>> L2Entry.SUBCLUSTER_SHIFT).isNotEqualTo(other >>> L2Entry.SUBCLUSTER_SHIFT);
+        }
     }
 
     @Test
