@@ -2,6 +2,7 @@ package io.ucow.cli;
 
 import io.ucow.store.CreateOptions;
 import io.ucow.store.Images;
+import io.ucow.store.Preallocation;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -52,12 +53,13 @@ final class CreateCommand implements Callable<Integer> {
 
     @Option(
             names = "--preallocate",
-            converter = Preallocation.Converter.class,
+            converter = PreallocationConverter.class,
             paramLabel = "MODE",
             defaultValue = "off",
-            description =
-                    "full: set aside all space that the image can take, so that the disk can be written wholly"
-                            + " whatever else fills the file system. off: take space as it is written. Default: ${DEFAULT-VALUE}.")
+            description = "full: set aside all space that the image can take, so that the disk can be written wholly"
+                    + " whatever else fills the file system. metadata: all that its map can take, so that"
+                    + " writes need space for their data only. off: take space as it is written."
+                    + " Default: ${DEFAULT-VALUE}.")
     private Preallocation preallocation;
 
     @Parameters(paramLabel = "IMAGE", description = "File to create; it must not exist.")
@@ -74,9 +76,7 @@ final class CreateCommand implements Callable<Integer> {
                 Optional.ofNullable(base),
                 size == null ? OptionalLong.empty() : OptionalLong.of(size),
                 format,
-                store.options()
-                        .withMaxBytes(maxSize == null ? 0 : maxSize)
-                        .withReserved(preallocation == Preallocation.FULL)));
+                store.options().withMaxBytes(maxSize == null ? 0 : maxSize).withPreallocation(preallocation)));
         return ExitCodes.OK;
     }
 }

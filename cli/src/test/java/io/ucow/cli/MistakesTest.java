@@ -69,7 +69,7 @@ class MistakesTest {
         mistake(USAGE, "none, lz4", "create --base ./base --compress zstd ./x.cow");
         mistake(USAGE, "exclude each other", "create --size 1G --max-size 1G --compress lz4 ./x.cow");
         mistake(USAGE, "16K or more", "create --base ./base --compress lz4 --chunk 8K ./x.cow");
-        mistake(USAGE, "off, full", "create --base ./base --preallocate metadata ./x.cow");
+        mistake(USAGE, "off, metadata, full", "create --base ./base --preallocate falloc ./x.cow");
         mistake(USAGE, "exclude each other", "create --base ./base --preallocate full --compress lz4 ./x.cow");
         mistake(USAGE, "'qcow2' has no option 'max-size'; it has chunk", "create -f qcow2 --size 1G --max-size 1G ./x");
         mistake(USAGE, "'ucow' has no option 'cluster_size'", "create --size 1G -o cluster_size=64K ./x.cow");

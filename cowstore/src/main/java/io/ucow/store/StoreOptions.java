@@ -17,7 +17,7 @@ import java.util.TreeMap;
  * @param maxBytes what the file may grow to, metadata included; empty for no limit
  * @param codec what chunks are compressed with that are not written to any more; empty for nothing
  * @param checksums whether what it holds is to be compared with checksums when it is read
- * @param reserved true to have the file system set aside all that the file can take
+ * @param preallocation what the file system is to set aside
  * @param own options that one format alone has: name to value, as on a command line
  */
 public record StoreOptions(
@@ -25,11 +25,11 @@ public record StoreOptions(
         OptionalLong maxBytes,
         Optional<String> codec,
         boolean checksums,
-        boolean reserved,
+        Preallocation preallocation,
         Map<String, String> own) {
     /** Nothing is asked for. */
-    public static final StoreOptions NONE =
-            new StoreOptions(OptionalInt.empty(), OptionalLong.empty(), Optional.empty(), false, false, Map.of());
+    public static final StoreOptions NONE = new StoreOptions(
+            OptionalInt.empty(), OptionalLong.empty(), Optional.empty(), false, Preallocation.OFF, Map.of());
 
     /** Their names, as a command line has them. */
     public static final String CHUNK = "chunk",
@@ -50,34 +50,34 @@ public record StoreOptions(
 
     /** The same with chunks of that size, in bytes. */
     public StoreOptions withChunk(int bytes) {
-        return new StoreOptions(OptionalInt.of(bytes), maxBytes, codec, checksums, reserved, own);
+        return new StoreOptions(OptionalInt.of(bytes), maxBytes, codec, checksums, preallocation, own);
     }
 
     /** The same for a file that may grow to {@code bytes}, 0 for no limit. */
     public StoreOptions withMaxBytes(long bytes) {
         OptionalLong limit = bytes == 0 ? OptionalLong.empty() : OptionalLong.of(bytes);
-        return new StoreOptions(chunkBytes, limit, codec, checksums, reserved, own);
+        return new StoreOptions(chunkBytes, limit, codec, checksums, preallocation, own);
     }
 
     /** The same with chunks compressed by the codec of that name, {@code "none"} for none. */
     public StoreOptions withCodec(String name) {
         Optional<String> asked = name.equals(Compression.NONE.label()) ? Optional.empty() : Optional.of(name);
-        return new StoreOptions(chunkBytes, maxBytes, asked, checksums, reserved, own);
+        return new StoreOptions(chunkBytes, maxBytes, asked, checksums, preallocation, own);
     }
 
     /** The same with checksums, or without. */
     public StoreOptions withChecksums(boolean wanted) {
-        return new StoreOptions(chunkBytes, maxBytes, codec, wanted, reserved, own);
+        return new StoreOptions(chunkBytes, maxBytes, codec, wanted, preallocation, own);
     }
 
-    /** The same with all space set aside, or with none. */
-    public StoreOptions withReserved(boolean wanted) {
+    /** The same with that much set aside. */
+    public StoreOptions withPreallocation(Preallocation wanted) {
         return new StoreOptions(chunkBytes, maxBytes, codec, checksums, wanted, own);
     }
 
     /** The same with these options of the format's own, and no others. */
     public StoreOptions withOwn(Map<String, String> options) {
-        return new StoreOptions(chunkBytes, maxBytes, codec, checksums, reserved, options);
+        return new StoreOptions(chunkBytes, maxBytes, codec, checksums, preallocation, options);
     }
 
     /**
@@ -108,7 +108,7 @@ public record StoreOptions(
         if (checksums) {
             names.add(CHECKSUMS);
         }
-        if (reserved) {
+        if (preallocation != Preallocation.OFF) {
             names.add(PREALLOCATE);
         }
         names.addAll(new TreeMap<>(own).keySet());

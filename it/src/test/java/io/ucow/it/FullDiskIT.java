@@ -184,6 +184,7 @@ class FullDiskIT {
         assertThat(tooLarge).doesNotExist();
 
         image = home.create("disk/vm.cow", base, "--preallocate", "full");
+        Path map = home.create("disk/map.cow", base, "--preallocate", "metadata");
         Path ballast = disk.resolve(BALLAST);
         Tool.Result full =
                 Tool.of("dd", "if=/dev/zero", "of=" + ballast, "bs=4k").run();
@@ -198,6 +199,11 @@ class FullDiskIT {
         }
         home.detach(image);
         home.check(image);
+        Tool.of("blkdiscard", home.attach(map)).succeed();
+        home.detach(map);
+        home.check(map);
+        // Else a map that found no room is still in the journal.
+        assertThat(home.ucow("info", map).succeed().stdout()).contains("closed cleanly: yes");
     }
 
     /** @return how many writes succeeded before one failed, which it must with {@code ENOSPC} */

@@ -21,7 +21,7 @@ import java.util.UUID;
  *   16 u64 incompatible features  60 u32 map levels           120 u64 data start, bytes
  *   24 u64 compatible features    64 u64 map root, page       128 u8[16] uuid
  *   32 u64 content id, 0: none    72 u64 max size, bytes      144 u8[16] boot id, zeros when closed cleanly
- *   80 u8 codec          81 u8[7] reserved, 0              88 u64 checksums' root, page
+ *   80 u8 codec          81 u56 map reserve, first slot    88 u64 checksums' root, page
  *  160 u64 origin size   168 s64 mtime seconds   176 u32 mtime nanoseconds   180 u32 origin path length, bytes
  *  184 u8[32] origin fingerprint   216 u8[] origin path, UTF-8, at most 3800 bytes; length 0: no origin
  * </pre>
@@ -44,6 +44,7 @@ import java.util.UUID;
  * @param compression of chunks in packs. Other than none it comes with {@link #PACKED_CHUNKS}
  * @param checksums whether there are checksums of the blocks in slots. It comes with {@link #CHECKSUMS}
  * @param sumsRoot page number of their tree's root, 0 while none is known, or there are none
+ * @param mapReserve the first of the slots that are set aside for map pages, 0 when none are. How many follows from the rest
  */
 public record Superblock(
         long compatibleFeatures,
@@ -60,7 +61,8 @@ public record Superblock(
         long maxBytes,
         Compression compression,
         boolean checksums,
-        long sumsRoot) {
+        long sumsRoot,
+        long mapReserve) {
     /** Compatible feature: the file system has set all space aside that the file may take, and nothing gives it back. */
     public static final long RESERVED = 1;
 
@@ -72,6 +74,9 @@ public record Superblock(
     public static final int MAX_PATH_BYTES = 3800;
     public static final long MAX_GENERATION = Long.MAX_VALUE - 1;
     public static final long MAX_JOURNAL_HEAD = Long.MAX_VALUE / 2;
+    /** The map has 40 bits for a slot. */
+    public static final long MAX_SLOT = (1L << 40) - 1;
+
     public static final UUID CLEAN = new UUID(0, 0);
 
     /** Incompatible feature: the origin is an image, and its guest content is what shows through. */
@@ -106,7 +111,7 @@ public record Superblock(
     private static final int ORIGIN_SIZE = 160, MTIME_SEC = 168, MTIME_NSEC = 176, PATH_LENGTH = 180;
     private static final int FINGERPRINT = 184, PATH = 216;
 
-    /** Of a store without checksums. */
+    /** Of a store without checksums, for which nothing is set aside. */
     public Superblock(
             long compatibleFeatures,
             long generation,
@@ -136,6 +141,7 @@ public record Superblock(
                 maxBytes,
                 compression,
                 false,
+                0,
                 0);
     }
 
@@ -187,7 +193,8 @@ public record Superblock(
         block.putInt(MAP_LEVELS, mapLevels);
         block.putLong(ROOT, rootPage);
         block.putLong(MAX_BYTES, maxBytes);
-        block.put(CODEC, (byte) compression.id());
+        // All in the first sector: power loss leaves the old superblock or the new one, unless the path is long.
+        block.putLong(CODEC, mapReserve << Byte.SIZE | compression.id());
         block.putLong(SUMS_ROOT, sumsRoot);
         block.putLong(JOURNAL_OFFSET, journalOffset);
         block.putLong(JOURNAL_CAPACITY, journalCapacity);
@@ -286,7 +293,8 @@ public record Superblock(
                 (incompatible & CHECKSUMS) != 0,
                 (incompatible & CHECKSUMS) == 0
                         ? 0
-                        : f.in("checksums' root", block.getLong(at + SUMS_ROOT), 0, Long.MAX_VALUE >> MapPage.SHIFT));
+                        : f.in("checksums' root", block.getLong(at + SUMS_ROOT), 0, Long.MAX_VALUE >> MapPage.SHIFT),
+                f.in("map reserve", block.getLong(at + CODEC) >>> Byte.SIZE, 0, MAX_SLOT));
     }
 
     private static Compression compression(ByteBuffer block, int at, Fields f)
@@ -347,7 +355,8 @@ public record Superblock(
                 bootId,
                 origin,
                 newMaxBytes,
-                sumsRoot);
+                sumsRoot,
+                mapReserve);
     }
 
     /** A copy with another generation, root, journal head and boot id: what a checkpoint changes. */
@@ -358,7 +367,31 @@ public record Superblock(
     /** The same with another root of the checksums, 0 for none known. */
     public Superblock withSumsRoot(long newSumsRoot) {
         return copy(
-                compatibleFeatures, generation, geometry, rootPage, journalHead, bootId, origin, maxBytes, newSumsRoot);
+                compatibleFeatures,
+                generation,
+                geometry,
+                rootPage,
+                journalHead,
+                bootId,
+                origin,
+                maxBytes,
+                newSumsRoot,
+                mapReserve);
+    }
+
+    /** A copy, of the same generation, with other slots set aside for map pages, from {@code slot} on; 0 for none. */
+    public Superblock withMapReserve(long slot) {
+        return copy(
+                compatibleFeatures,
+                generation,
+                geometry,
+                rootPage,
+                journalHead,
+                bootId,
+                origin,
+                maxBytes,
+                sumsRoot,
+                slot);
     }
 
     /** The next generation with another origin, or null, and the same map. */
@@ -392,7 +425,8 @@ public record Superblock(
                 newBootId,
                 newOrigin,
                 maxBytes,
-                newSumsRoot);
+                newSumsRoot,
+                mapReserve);
     }
 
     /** One with other values of what can change in a store's life, whatever they are now. */
@@ -405,7 +439,8 @@ public record Superblock(
             UUID newBootId,
             OriginReference newOrigin,
             long newMaxBytes,
-            long newSumsRoot) {
+            long newSumsRoot,
+            long newMapReserve) {
         return new Superblock(
                 newCompatibleFeatures,
                 newGeneration,
@@ -421,7 +456,8 @@ public record Superblock(
                 newMaxBytes,
                 compression,
                 checksums,
-                newSumsRoot);
+                newSumsRoot,
+                newMapReserve);
     }
 
     /** Where this generation is kept: the two places take turns, so the previous one stays intact. */

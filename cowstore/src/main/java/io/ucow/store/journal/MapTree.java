@@ -131,7 +131,7 @@ final class MapTree implements AutoCloseable {
     }
 
     /**
-     * Has the next {@link #writeChanges} write every page that lies at or after {@code firstPage} again.
+     * Has the next {@link #writeChanges} write every page again that is to move to a place before {@code firstPage}.
      *
      * @return false, and nothing is changed, when no page is there
      */
@@ -139,7 +139,7 @@ final class MapTree implements AutoCloseable {
         boolean any = false;
         for (int level = 0; level < pageOf.length; level++) {
             for (long node = 0; node < pageOf[level].length(); node++) {
-                if (pageOf[level].get(node) >= firstPage) {
+                if (free.isToMove(pageOf[level].get(node), firstPage)) {
                     table.markDirty(level, node);
                     any = true;
                 }

@@ -111,6 +111,7 @@ final class Recovery implements AutoCloseable {
         this.sumTree = sums == null ? null : new MapTree(file, sums, freePages, MapPage.SUM_MAGIC_VALUE, uuidHead);
         boolean done = false;
         try {
+            setAside();
             loadTrees();
             boolean clean = superblock.bootId().equals(Superblock.CLEAN);
             if (!clean || (!otherIntact && hasWrittenJournal())) {
@@ -285,6 +286,37 @@ final class Recovery implements AutoCloseable {
         return superblock.maxBytes() == 0 ? 0 : Math.min(slotCount(), UcowFormat.slotsForMap(superblock, geometry));
     }
 
+    /** True when the file has all slots that a superblock says are set aside for the map, or it says none are. */
+    static boolean hasReserve(Superblock superblock, long fileSize) {
+        long end = superblock.mapReserve() + UcowFormat.slotsSetAside(superblock);
+        return superblock.mapReserve() == 0
+                || (superblock.mapReserve() << superblock.geometry().chunkShift() >= superblock.dataStart()
+                        && end <= fileSize >>> superblock.geometry().chunkShift());
+    }
+
+    private void setAside() throws IOException {
+        long first = superblock.mapReserve();
+        long count = UcowFormat.slotsSetAside(superblock);
+        if (first == 0) {
+            return;
+        }
+        if (hasReserve(superblock, fileSize) && slots.isInRange(first + count - 1)) {
+            freePages.setAside(first, count);
+        } else {
+            problems.report(String.format(
+                    "%s: slots %d..%d are set aside for the map, expected slots from %d on and an end by 0x%x",
+                    name, first, first + count - 1, slots.first(), fileSize));
+        }
+    }
+
+    /**
+     * Gives a slot an owner. One that is set aside for the map may be a chunk's, should a program that does not know of that
+     * have written to the store; it is the chunk's then. @return false when it has another owner
+     */
+    private boolean take(long slot) {
+        return slots.take(slot) || freePages.takeSetAside(slot);
+    }
+
     private void loadTrees() throws IOException {
         if (superblock.rootPage() != 0) {
             loadNode(tree, tree.table().levels() - 1, 0, superblock.rootPage());
@@ -336,7 +368,7 @@ final class Recovery implements AutoCloseable {
                     name, whose(into), node, level, number, start, (fileSize >>> MapPage.SHIFT) - 1));
             return;
         }
-        slots.take(number >>> (geometry.chunkShift() - MapPage.SHIFT));
+        take(number >>> (geometry.chunkShift() - MapPage.SHIFT));
         ByteBuffer page = pages[level];
         if (page == null) {
             page = ByteBuffer.allocateDirect(MapPage.SIZE).order(ByteOrder.LITTLE_ENDIAN);
@@ -569,7 +601,7 @@ final class Recovery implements AutoCloseable {
             problems.report(String.format(
                     "%s: chunk %d is in slot %d and ends at 0x%x, expected slots from %d on and an end by 0x%x",
                     name, chunk, slot, end, slots.first(), fileSize));
-        } else if (!slots.take(slot)) {
+        } else if (!take(slot)) {
             problems.report(String.format(
                     "%s at 0x%x: slot %d of chunk %d has another owner, too",
                     name, slot << geometry.chunkShift(), slot, chunk));
@@ -603,12 +635,12 @@ final class Recovery implements AutoCloseable {
     /** Makes the slots that a packed entry lies in a pack's. @return false, and none is, if one is somebody else's */
     private boolean takeSlotsOf(long entry) {
         long first = packs.firstSlot(entry);
-        boolean took = !packs.isPack(first) && slots.take(first);
+        boolean took = !packs.isPack(first) && take(first);
         if (!took && !packs.isPack(first)) {
             return false;
         }
         long last = packs.lastSlot(entry);
-        if (last == first || packs.isPack(last) || slots.take(last)) {
+        if (last == first || packs.isPack(last) || take(last)) {
             return true;
         }
         if (took) {
@@ -620,7 +652,7 @@ final class Recovery implements AutoCloseable {
     /** Marks what a replayed record freed as used. @return false if it was given back since, and is in use again */
     private boolean takeFreed(long place) {
         if (!RemapEntry.isPacked(place)) {
-            return slots.take(place);
+            return take(place);
         }
         return !packs.isTaken(place) && takeSlotsOf(place) && packs.take(place);
     }
@@ -640,6 +672,7 @@ final class Recovery implements AutoCloseable {
         if (packs != null) {
             packs.close();
         }
+        freePages.close();
         slots.close();
         table.close();
     }

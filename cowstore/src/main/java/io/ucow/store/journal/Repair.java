@@ -104,6 +104,9 @@ final class Repair {
             file.sync();
             written = true;
             Superblock next = now.advanced(root, head, Superblock.CLEAN).withSumsRoot(0);
+            if (!Recovery.hasReserve(now, oldSize)) {
+                next = next.withMapReserve(0);
+            }
             if (now.isReserved()) {
                 long chunkSize = now.geometry().chunkSize();
                 long end = Math.max(now.maxBytes(), file.size() + chunkSize - 1 & -chunkSize);

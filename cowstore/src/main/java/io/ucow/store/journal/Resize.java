@@ -35,6 +35,8 @@ import java.util.UUID;
  */
 final class Resize {
     private static final int SUPERBLOCKS = 2;
+    private static final String NO_ROOM_FOR_MAP =
+            "its max size leaves no room for the map of a larger device; discard what is not needed, or flatten it";
 
     private final PositionalFile file;
     private final Path image;
@@ -71,12 +73,14 @@ final class Resize {
                     + ": space was set aside for the size that it has, by --preallocate, so"
                     + " it cannot grow; flatten it to an image that can: ucow flatten -O ucow " + image + " NEW-IMAGE");
         }
-        UcowFormat.requireRoom(image.toString(), geometry, now.dataStart(), now.maxBytes(), now.checksums());
+        UcowFormat.requireRoom(image.toString(), now.resized(geometry, 0, 0));
         Superblock next = prepare(geometry);
         ContentId content = ContentId.random();
         UcowFormat.write(file, next, content);
         UcowFormat.write(file, next.advanced(next.rootPage(), next.journalHead(), Superblock.CLEAN), content);
-        if (next.rootPage() != now.rootPage() || next.sumsRoot() != now.sumsRoot()) {
+        if (next.rootPage() != now.rootPage()
+                || next.sumsRoot() != now.sumsRoot()
+                || UcowFormat.slotsSetAside(next) != UcowFormat.slotsSetAside(now)) {
             Repair.giveBackLeaks(file, bootId);
         }
     }
@@ -88,12 +92,34 @@ final class Resize {
             long head = Repair.nextHead(now, SUPERBLOCKS, image);
             long root = writeMap(old, geometry);
             long sumsRoot = now.checksums() ? old.sumTree().writeChanges(now.generation() + 1) : 0;
+            Superblock next = withReserve(old, now.resized(geometry, root, head).withSumsRoot(sumsRoot));
             file.sync();
-            return now.resized(geometry, root, head).withSumsRoot(sumsRoot);
+            return next;
         } catch (IOException | RuntimeException e) {
             giveBackAfter(e);
             throw e;
         }
+    }
+
+    /**
+     * Sets aside what the map of a larger device can need, if that was asked for when the store was made: where it was if it
+     * has nothing behind it, else at the end of the file. Pages that are where it was stay there until they are written again.
+     */
+    private Superblock withReserve(Recovery old, Superblock next) throws IOException {
+        Superblock now = old.superblock();
+        long setAside = UcowFormat.slotsSetAside(now);
+        long wanted = UcowFormat.slotsSetAside(next);
+        if (wanted <= setAside) {
+            return next;
+        }
+        long end = old.slots().endOfUsed();
+        Superblock grown = next.withMapReserve(now.mapReserve() + setAside == end ? now.mapReserve() : end);
+        long room = (now.maxBytes() >>> next.geometry().chunkShift()) - UcowFormat.slotsForMap(now, next.geometry());
+        if (now.maxBytes() != 0 && grown.mapReserve() + wanted > room) {
+            throw full(NO_ROOM_FOR_MAP);
+        }
+        UcowFormat.reserveMap(file, grown);
+        return grown;
     }
 
     /** The old superblock counts, and there is no other: what it does not refer to may go. */
@@ -203,8 +229,7 @@ final class Resize {
         for (long chunk = table.nextPresent(0); chunk < table.chunkCount(); chunk = table.nextPresent(chunk + 1)) {
             long entry = table.lookup(chunk);
             if (lastSlot(entry, geometry.chunkShift()) >= end) {
-                throw full("its max size leaves no room for the map of a larger device; discard what is not needed, or"
-                        + " flatten it");
+                throw full(NO_ROOM_FOR_MAP);
             }
         }
     }

@@ -18,6 +18,9 @@ import java.util.concurrent.locks.ReentrantLock;
  * <p>Threading: lock-free, but for who wants a slot at the file's end while that is being cut off: he waits.
  */
 final class SlotAllocator implements AutoCloseable {
+    /** No slot. */
+    static final long NONE = -1;
+
     /** Slots whose bits share 4 KiB of memory. */
     private static final int PAGE_SHIFT = 15;
 
@@ -93,6 +96,11 @@ final class SlotAllocator implements AutoCloseable {
     private long allocate(int wanted, long limit) throws StoreFullException {
         while (true) {
             long run = takeLowest(wanted, limit);
+            if (run == NONE) {
+                throw new StoreFullException(
+                        name + ": all " + limit + " slots are in use",
+                        new NativeException("allocate slot", Errno.ENOSPC));
+            }
             // The slots are marked before this is looked at, and the mark is looked at after this was set: one sees it.
             long end = SlotRun.slot(run) - first + SlotRun.count(run);
             if (end <= ceiling) {
@@ -103,7 +111,13 @@ final class SlotAllocator implements AutoCloseable {
         }
     }
 
-    private long takeLowest(int wanted, long limit) throws StoreFullException {
+    /** The lowest free slot, {@link #NONE} when none is, in an allocator of which {@link #shutEnd} is never called. */
+    long takeOne() {
+        long run = takeLowest(1, count);
+        return run == NONE ? NONE : SlotRun.slot(run);
+    }
+
+    private long takeLowest(int wanted, long limit) {
         long words = (limit + 63) >>> 6;
         for (long word = hint.get(); word < words; word++) {
             long bits = used.get(word);
@@ -124,8 +138,7 @@ final class SlotAllocator implements AutoCloseable {
                 lowerHint(word);
             }
         }
-        throw new StoreFullException(
-                name + ": all " + limit + " slots are in use", new NativeException("allocate slot", Errno.ENOSPC));
+        return NONE;
     }
 
     /** Goes on into the words that follow, while a run ends where a word does. @return the run's length */

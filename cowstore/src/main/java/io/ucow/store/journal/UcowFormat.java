@@ -11,6 +11,7 @@ import io.ucow.store.Geometry;
 import io.ucow.store.MetadataCopy;
 import io.ucow.store.Origin;
 import io.ucow.store.OriginReference;
+import io.ucow.store.Preallocation;
 import io.ucow.store.RepairReport;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
@@ -113,7 +114,6 @@ public final class UcowFormat implements ExceptionStoreProvider {
         requirePathFits(file, origin);
         long journalEnd = JOURNAL_OFFSET + records * JournalRecord.SIZE;
         long dataStart = journalEnd + geometry.chunkSize() - 1 & -(long) geometry.chunkSize();
-        requireRoom(file.name(), geometry, dataStart, maxBytes, checksums);
         Superblock first = new Superblock(
                 0,
                 1,
@@ -129,7 +129,9 @@ public final class UcowFormat implements ExceptionStoreProvider {
                 maxBytes,
                 compression,
                 checksums,
-                0);
+                0,
+                options.preallocation() == Preallocation.METADATA ? dataStart >>> geometry.chunkShift() : 0);
+        requireRoom(file.name(), first);
         try {
             // A full disk must still take a barrier and a superblock.
             file.preallocate(0, journalEnd);
@@ -143,8 +145,11 @@ public final class UcowFormat implements ExceptionStoreProvider {
             }
         }
         file.truncate(dataStart);
+        if (first.mapReserve() != 0) {
+            reserveMap(file, first);
+        }
         write(file, first);
-        if (options.reserved()) {
+        if (options.preallocation() == Preallocation.FULL) {
             reserve(file, first);
         }
     }
@@ -164,9 +169,9 @@ public final class UcowFormat implements ExceptionStoreProvider {
             throw new IllegalArgumentException("a max size and compression exclude each other: a compressed chunk whose"
                     + " neighbours are gone can keep two slots from others");
         }
-        if (options.reserved()) {
+        if (options.preallocation() == Preallocation.FULL) {
             throw new IllegalArgumentException(
-                    "preallocation and compression exclude each other: space that is set aside is not saved");
+                    "full preallocation and compression exclude each other: space that is set aside is not saved");
         }
         return compression;
     }
@@ -177,7 +182,8 @@ public final class UcowFormat implements ExceptionStoreProvider {
         return StoreOptions.ofChunk(now.geometry().chunkSize())
                 .withMaxBytes(now.maxBytes())
                 .withCodec(now.compression().label())
-                .withChecksums(now.checksums());
+                .withChecksums(now.checksums())
+                .withPreallocation(now.mapReserve() == 0 ? Preallocation.OFF : Preallocation.METADATA);
     }
 
     /** Has the file system set aside all that a store can need which was just made, up to its limit. */
@@ -204,11 +210,7 @@ public final class UcowFormat implements ExceptionStoreProvider {
                                 + " --preallocate",
                         e);
             }
-            if (Errno.of(e) == Errno.EOPNOTSUPP) {
-                throw new IOException(
-                        file.name() + ": its file system cannot set space aside; create it without --preallocate", e);
-            }
-            throw e;
+            throw cannotSetAside(file, e);
         }
         write(
                 file,
@@ -247,11 +249,12 @@ public final class UcowFormat implements ExceptionStoreProvider {
     }
 
     /** @throws IllegalArgumentException if no chunk would fit beside journal and map */
-    static void requireRoom(String name, Geometry geometry, long dataStart, long maxBytes, boolean checksums) {
-        long least =
-                dataStart + ((PagePool.mostSlots(geometry, checksums ? maxBytes : 0) + 1) << geometry.chunkShift());
-        if (maxBytes != 0 && maxBytes < least) {
-            throw new IllegalArgumentException(name + ": max size " + maxBytes + " is less than " + least
+    static void requireRoom(String name, Superblock superblock) {
+        Geometry geometry = superblock.geometry();
+        long slots = slotsForMap(superblock, geometry) + slotsSetAside(superblock) + 1;
+        long least = superblock.dataStart() + (slots << geometry.chunkShift());
+        if (superblock.maxBytes() != 0 && superblock.maxBytes() < least) {
+            throw new IllegalArgumentException(name + ": max size " + superblock.maxBytes() + " is less than " + least
                     + " bytes, which the journal, the map of a device of this size and one chunk need");
         }
     }
@@ -259,6 +262,43 @@ public final class UcowFormat implements ExceptionStoreProvider {
     /** Slots at the end of a store with a max size, and of a device of that geometry, that no chunk gets. */
     static long slotsForMap(Superblock superblock, Geometry geometry) {
         return PagePool.mostSlots(geometry, superblock.checksums() ? superblock.maxBytes() : 0);
+    }
+
+    /** Slots that are set aside for map pages, should any be: all pages there can be, twice. */
+    static long slotsSetAside(Superblock superblock) {
+        if (superblock.mapReserve() == 0) {
+            return 0;
+        }
+        Geometry geometry = superblock.geometry();
+        // More than every chunk, what writers let wait for a barrier, and these slots take.
+        long slots = geometry.sizeBytes() + geometry.sizeBytes() / 8 + 2 * UcowStore.MAX_WAITING_BYTES;
+        long most = superblock.dataStart() + slots;
+        long bytes = superblock.maxBytes() == 0 ? most : Math.min(most, superblock.maxBytes());
+        return PagePool.mostSlots(geometry, superblock.checksums() ? bytes : 0);
+    }
+
+    /** Has the file system set aside the slots that a superblock says are for map pages. */
+    static void reserveMap(PositionalFile file, Superblock superblock) throws IOException {
+        int shift = superblock.geometry().chunkShift();
+        long bytes = slotsSetAside(superblock) << shift;
+        long sizeBefore = file.size();
+        try {
+            file.preallocate(superblock.mapReserve() << shift, bytes);
+        } catch (IOException e) {
+            file.truncate(sizeBefore); // gives back what there was
+            if (Errno.of(e) == Errno.ENOSPC) {
+                throw new StoreFullException(
+                        file.name() + ": no space for its map, which takes " + bytes + " bytes; make room", e);
+            }
+            throw cannotSetAside(file, e);
+        }
+    }
+
+    private static IOException cannotSetAside(PositionalFile file, IOException e) {
+        return Errno.of(e) == Errno.EOPNOTSUPP
+                ? new IOException(
+                        file.name() + ": its file system cannot set space aside; create it without --preallocate", e)
+                : e;
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.ucow.store.ChunkSource;
 import io.ucow.store.DeviceStats;
 import io.ucow.store.Geometry;
 import io.ucow.store.ImageInfo;
+import io.ucow.store.Preallocation;
 import io.ucow.store.StoreContext;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.UnsupportedFormatException;
@@ -709,7 +710,9 @@ final class UcowStore implements ChecksummedStore {
             details.put("max size", Long.toString(now.maxBytes()));
         }
         if (now.isReserved()) {
-            details.put("preallocation", "full");
+            details.put("preallocation", Preallocation.FULL.label());
+        } else if (now.mapReserve() != 0) {
+            details.put("preallocation", Preallocation.METADATA.label());
         }
         if (now.origin() != null && now.origin().isChanging()) {
             details.put("commit", "not finished");
@@ -772,6 +775,7 @@ final class UcowStore implements ChecksummedStore {
                 packs;
                 packer;
                 tree;
+                freePages;
                 sums;
                 sumTree;
                 overwrites) {

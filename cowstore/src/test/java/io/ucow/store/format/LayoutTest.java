@@ -39,7 +39,8 @@ class LayoutTest {
             0x3132333435363738L,
             Compression.LZ4,
             true,
-            0x0004142434445464L);
+            0x0004142434445464L,
+            0x8182838485L);
     /** Everything up to the path but the checksum. */
     private static final String SUPERBLOCK_BYTES = """
             55434f5753544f52 01000000 ........
@@ -47,7 +48,7 @@ class LayoutTest {
             0000000000000000 1817161514131211
             2625242322210000 14000000 03000000
             6353433323130300 3837363534333231
-            0100000000000000 6454443424140400
+            0185848382810000 6454443424140400
             2016151400000000 2143050000000000
             2827262524232221 0000707071000000
             a0a1a2a3a4a5a6a7 a8a9aaabacadaeaf
@@ -198,6 +199,8 @@ class LayoutTest {
             160 | 8 | -1           | 0 | origin size -1, expected 0..9223372036854775807
             176 | 4 | 1000000000   | 0 | origin mtime nanoseconds 1000000000, expected 0..999999999
             72  | 8 | 536870912    | 0 | max size 536870912, expected 537919488..9223372036854775807
+            80  | 8 | 281474976710656 | 0 | map reserve 1099511627776, expected 0..1099511627775
+            80  | 8 | -256         | 0 | map reserve 72057594037927935, expected 0..1099511627775
             216 | 1 | 0            | 0 | NUL in origin path at 0, expected none
             223 | 1 | 0            | 0 | NUL in origin path at 7, expected none
             """)

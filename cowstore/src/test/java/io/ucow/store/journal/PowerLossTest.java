@@ -11,6 +11,7 @@ import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
 import io.ucow.store.OriginReference;
 import io.ucow.store.PowerLossScenario;
+import io.ucow.store.Preallocation;
 import io.ucow.store.StoreOptions;
 import io.ucow.store.TestDevices;
 import io.ucow.store.format.JournalRecord;
@@ -42,7 +43,8 @@ class PowerLossTest {
     private static final UUID STORE = new UUID(7, 9);
 
     /** ucow's own format, with all that its maintenance does. */
-    private record Native(Compression compression, boolean checksums) implements PowerLossScenario.Subject {
+    private record Native(Compression compression, boolean checksums, Preallocation preallocation)
+            implements PowerLossScenario.Subject {
         @Override
         public ExceptionStoreProvider format() {
             return new UcowFormat();
@@ -58,7 +60,10 @@ class PowerLossTest {
                     file,
                     geometry,
                     base,
-                    StoreOptions.NONE.withCodec(compression.label()).withChecksums(checksums),
+                    StoreOptions.NONE
+                            .withCodec(compression.label())
+                            .withChecksums(checksums)
+                            .withPreallocation(preallocation),
                     64,
                     STORE);
             return file.killedAt(file.eventCount());
@@ -89,7 +94,8 @@ class PowerLossTest {
     }
 
     private static PowerLossScenario scenario(long seed, int shift, Compression compression, boolean checksums) {
-        return new PowerLossScenario(new Native(compression, checksums), seed, shift);
+        Preallocation some = seed % 4 == 3 ? Preallocation.METADATA : Preallocation.OFF;
+        return new PowerLossScenario(new Native(compression, checksums, some), seed, shift);
     }
 
     @ParameterizedTest(name = "seed {0}, chunk 2^{1}, {2} threads")

@@ -8,6 +8,7 @@ import io.ucow.store.CowDevice;
 import io.ucow.store.FaultFile;
 import io.ucow.store.Geometry;
 import io.ucow.store.Origin;
+import io.ucow.store.Preallocation;
 import io.ucow.store.SparseFile;
 import io.ucow.store.StoreFullException;
 import io.ucow.store.StoreOptions;
@@ -58,7 +59,7 @@ class ResizeTest {
         Origin origin = TestDevices.origin(base);
         SparseFile file = new SparseFile();
         byte[] model = Arrays.copyOf(base, 1 + random.nextInt(largest));
-        UcowFormat.create(file, new Geometry(model.length, shift), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
+        UcowFormat.create(file, new Geometry(model.length, shift), null, options(seed == 2), RECORDS, new UUID(1, 2));
         for (int round = 0; round < 30; round++) {
             try (CowDevice device = TestDevices.open(FORMAT, file, origin, TestDevices.BOOT)) {
                 assertThat(device.sizeBytes()).isEqualTo(model.length);
@@ -76,6 +77,10 @@ class ResizeTest {
                     .as("%s", FORMAT.check(file, NAME, TestDevices.BOOT))
                     .isTrue();
         }
+    }
+
+    private static StoreOptions options(boolean mapSetAside) {
+        return StoreOptions.NONE.withPreallocation(mapSetAside ? Preallocation.METADATA : Preallocation.OFF);
     }
 
     private static void change(CowDevice device, byte[] model, Random random, int times) throws IOException {
@@ -169,7 +174,7 @@ class ResizeTest {
             random.nextBytes(base);
             origin = TestDevices.origin(base);
             FaultFile first = new FaultFile(new byte[0]);
-            UcowFormat.create(first, new Geometry(from, shift), null, StoreOptions.NONE, RECORDS, new UUID(1, 2));
+            UcowFormat.create(first, new Geometry(from, shift), null, options(seed % 2 == 1), RECORDS, new UUID(1, 2));
             before = Arrays.copyOf(base, from);
             try (CowDevice device = TestDevices.open(FORMAT, first, origin, TestDevices.BOOT)) {
                 change(device, before, random, 30);
