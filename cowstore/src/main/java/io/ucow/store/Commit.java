@@ -37,6 +37,19 @@ final class Commit implements Closeable {
 
     private static final int PIECE_BYTES = 256 << 10;
 
+    /** The lock on the base. From a reader's it becomes one against everybody else and back, and nobody gets in between. */
+    private interface BaseHold extends Closeable {
+        void lock(boolean exclusive) throws IOException;
+    }
+
+    private static final BaseHold NOT_OURS = new BaseHold() {
+        @Override
+        public void lock(boolean exclusive) {}
+
+        @Override
+        public void close() {}
+    };
+
     private final ExceptionStoreProvider plugin;
     private final Path image;
     private final LockedFile file;
@@ -45,7 +58,7 @@ final class Commit implements Closeable {
     private final UUID bootId;
     private final Consumer<Step> observer;
     private final Closeable imageLock;
-    private final Closeable baseLock;
+    private final BaseHold base;
 
     /**
      * A commit of files that somebody else has locked, and keeps.
@@ -61,7 +74,7 @@ final class Commit implements Closeable {
             OriginReference recorded,
             CommitTarget target,
             UUID bootId) {
-        this(plugin, image, file, recorded, target, bootId, step -> {}, () -> {}, () -> {});
+        this(plugin, image, file, recorded, target, bootId, step -> {}, () -> {}, NOT_OURS);
     }
 
     private Commit(
@@ -73,7 +86,7 @@ final class Commit implements Closeable {
             UUID bootId,
             Consumer<Step> observer,
             Closeable imageLock,
-            Closeable baseLock) {
+            BaseHold base) {
         this.plugin = plugin;
         this.image = image;
         this.file = file;
@@ -82,33 +95,37 @@ final class Commit implements Closeable {
         this.bootId = bootId;
         this.observer = observer;
         this.imageLock = imageLock;
-        this.baseLock = baseLock;
+        this.base = base;
     }
 
     /** As {@link Images#commit}. */
     static void run(Path image, LongConsumer progress, Consumer<Step> observer) throws IOException {
-        try (Commit commit = lock(Images.LockedImage.open(image, false), observer)) {
+        try (Commit commit = hold(Images.LockedImage.open(image, false), observer)) {
+            commit.lockBase();
             commit.run(progress);
         }
     }
 
-    /** Locks the base of an image; neither is changed. Takes {@code locked} over, also when this throws. */
-    static Commit lock(Images.LockedImage locked, Consumer<Step> observer) throws IOException {
+    /**
+     * Holds the base of an image, and what is behind it, as a reader does; the image may be open. Takes {@code locked} over,
+     * also when this throws.
+     */
+    static Commit hold(Images.LockedImage locked, Consumer<Step> observer) throws IOException {
         Path image = locked.image();
-        NativeFile base = null;
+        HeldBase base = null;
         try {
             OriginReference recorded = locked.plugin().origin(locked.file(), image);
             if (recorded == null) {
                 throw new UnsupportedFormatException(image + ": has no base that it could be committed to");
             }
             Path path = recorded.resolve(image);
-            base = lockBase(path, recorded, locked);
+            base = holdBase(path, recorded, locked);
             return new Commit(
                     locked.plugin(),
                     image,
                     LockedFile.of(image, locked.file()),
                     recorded,
-                    target(path, base, recorded, locked),
+                    target(path, base.file(), recorded, locked),
                     Images.bootId(),
                     observer,
                     locked.file(),
@@ -122,21 +139,40 @@ final class Commit implements Closeable {
         }
     }
 
-    /** Opens the base for writing, without changing it, and locks it. */
-    private static NativeFile lockBase(Path base, OriginReference recorded, Images.LockedImage image)
-            throws IOException {
+    /** An open base; of an image its lock is that of its file. */
+    private record HeldBase(NativeFile file, Images.LockedImage layer) implements BaseHold {
+        @Override
+        public void lock(boolean exclusive) throws IOException {
+            if (layer != null) {
+                layer.relock(exclusive);
+            } else if (exclusive) {
+                BaseLock.own(file);
+            } else {
+                BaseLock.share(file);
+            }
+        }
+
+        @Override
+        public void close() throws IOException {
+            file.close();
+        }
+    }
+
+    /** Opens the base for writing, without changing it, and locks it as for reading. */
+    private static HeldBase holdBase(Path base, OriginReference recorded, Images.LockedImage image) throws IOException {
         FileStatus status = Images.statusOfBase(base, image.image());
         if (recorded.isImage()) {
             // Before it is opened: an image behind itself would be found in use.
             Chain.from(image.status()).add(base, status, image.image());
-            return Images.lockLayer(base, image.image(), false).file();
+            Images.LockedImage layer = Images.lockLayer(base, image.image(), false);
+            return new HeldBase(layer.file(), layer);
         }
         FileOrigin.requireFileOrBlockDevice(base, status);
         // A block device is refused if it is mounted, or part of something that is.
         NativeFile file = NativeFile.open(base, Libc.O_RDWR | (status.isBlockDevice() ? Libc.O_EXCL : 0));
         try {
-            BaseLock.own(file);
-            return file;
+            BaseLock.share(file);
+            return new HeldBase(file, null);
         } catch (IOException e) {
             Images.closeAfter(e, file);
             throw e;
@@ -154,6 +190,21 @@ final class Commit implements Closeable {
         chain.add(base, file.status(), image.image());
         Origin below = Images.openOrigin(plugin.origin(file, base), base, CacheMode.WRITEBACK, chain);
         return new LayerTarget(plugin, base, locked, file.status(), below, Images.bootId());
+    }
+
+    /**
+     * Locks the base against everybody else. The image must not be open.
+     *
+     * @throws StoreInUseException if anybody else reads it
+     */
+    void lockBase() throws IOException {
+        base.lock(true);
+    }
+
+    /** Ends all that is done to the base: the image can be opened on it, and until {@link #close} nobody can change it. */
+    void shareBase() throws IOException {
+        target.end();
+        base.lock(false);
     }
 
     /** Does all of it. */
@@ -255,7 +306,7 @@ final class Commit implements Closeable {
             long end = shadow.endOfRun(at, Math.min(sizeBytes, at + PIECE_BYTES));
             device.read(at, buffer.clear().limit((int) (end - at)));
             if (!Zeros.isAll(buffer.flip(), 0, buffer.limit())) {
-                throw new StoreFullException(base() + ": has " + room + " bytes and cannot grow, and " + image
+                throw new StoreFullException(basePath() + ": has " + room + " bytes and cannot grow, and " + image
                         + " holds data past that; nothing was changed; flatten the image instead");
             }
             at = shadow.next(Shadow.Kind.DATA, end, sizeBytes);
@@ -277,8 +328,9 @@ final class Commit implements Closeable {
                 // To grow is the first that would change it. With the mark no other verb would take the image.
                 setOrigin(recorded, false);
                 throw new StoreFullException(
-                        base() + ": its file system has no files of " + deviceBytes + " bytes, as large as the disk of "
-                                + image + "; nothing was changed; flatten the image instead, or shrink it",
+                        basePath() + ": its file system has no files of " + deviceBytes
+                                + " bytes, as large as the disk of " + image
+                                + "; nothing was changed; flatten the image instead, or shrink it",
                         e);
             }
             throw explained(e);
@@ -359,12 +411,13 @@ final class Commit implements Closeable {
             return e;
         }
         return new StoreFullException(
-                base() + ": no space left for what " + image + " holds; nothing is lost, and the image can be used as"
+                basePath() + ": no space left for what " + image
+                        + " holds; nothing is lost, and the image can be used as"
                         + " before; make room, and run it again: ucow commit " + image,
                 e);
     }
 
-    private Path base() throws IOException {
+    private Path basePath() throws IOException {
         return recorded.resolve(image);
     }
 
@@ -386,11 +439,11 @@ final class Commit implements Closeable {
         openAndClose();
     }
 
-    /** Unlocks image and base, which stay as they are. */
+    /** Unlocks image and base, and what is behind that; all of it stays as it is. */
     @Override
     public void close() throws IOException {
         try (imageLock;
-                baseLock) {
+                base) {
             target.close();
         }
     }

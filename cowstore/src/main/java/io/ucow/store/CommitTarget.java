@@ -14,6 +14,8 @@ abstract class CommitTarget implements Origin, DeviceCopy.Sink {
     /** What it reads as; another one before, while and after it is written to. */
     private volatile Origin content;
 
+    private boolean ended;
+
     /** Sets what it reads as, which {@link #close} closes. */
     final void readFrom(Origin newContent) {
         content = newContent;
@@ -67,8 +69,16 @@ abstract class CommitTarget implements Origin, DeviceCopy.Sink {
         return content.seekHole(offset);
     }
 
+    /** Ends all use of the base itself, which others may read from then on; what is behind it stays as it is until {@link #close}. */
+    final void end() throws IOException {
+        if (!ended) {
+            ended = true;
+            content.close();
+        }
+    }
+
     @Override
     public void close() throws IOException {
-        content.close();
+        end();
     }
 }

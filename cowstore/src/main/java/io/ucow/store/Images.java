@@ -316,9 +316,10 @@ public final class Images {
         }
     }
 
+    /** @param readOnly how it is opened; it is locked as for reading in any case */
     static LockedImage lockLayer(Path layer, Path image, boolean readOnly) throws IOException {
         try {
-            return LockedImage.open(layer, readOnly);
+            return LockedImage.open(layer, readOnly, false);
         } catch (UnsupportedFormatException e) {
             throw new OriginChangedException(
                     layer + ": base changed since " + image + " was created: it is no image any more; restore the base,"
@@ -631,10 +632,14 @@ public final class Images {
     record LockedImage(Path image, NativeFile file, FileStatus status, ExceptionStoreProvider plugin)
             implements Closeable {
         static LockedImage open(Path image, boolean readOnly) throws IOException {
+            return open(image, readOnly, !readOnly);
+        }
+
+        private static LockedImage open(Path image, boolean readOnly, boolean exclusive) throws IOException {
             NativeFile file = openRegular(image, readOnly);
             try {
                 ExceptionStoreProvider plugin = recognise(file, image);
-                lock(plugin, file, image, !readOnly);
+                lock(plugin, file, image, exclusive);
                 // Not before it is locked: until then somebody may be writing to it.
                 return new LockedImage(image, file, file.status(), plugin);
             } catch (IOException e) {
@@ -660,6 +665,11 @@ public final class Images {
                 closeAfter(e, file);
                 throw e;
             }
+        }
+
+        /** Has the lock be one for all that is done to the image, or one for reading; nobody gets in between. */
+        void relock(boolean exclusive) throws IOException {
+            Images.lock(plugin, file, image, exclusive);
         }
 
         @Override

@@ -15,6 +15,9 @@ import org.slf4j.LoggerFactory;
  * </pre>
  * Copying while requests run does no harm: what is copied is what the image hides, wholly or half, old or new.
  *
+ * <p>All the time the base is locked: as for reading while the image is still, or again, opened on it as ever, and else against
+ * everybody.
+ *
  * <p>Threading: the caller's thread, and one beside it; nobody else closes the image meanwhile.
  */
 public final class OnlineCommit {
@@ -32,6 +35,7 @@ public final class OnlineCommit {
     private final LongConsumer progress;
     private Commit commit;
     private DirtyBlocks changed;
+    /** How the image is opened as ever; null while that is how it is opened. */
     private SwappableDevice.Opener usual;
     /** As it is served; written while requests wait. */
     private CowDevice device;
@@ -61,8 +65,15 @@ public final class OnlineCommit {
     }
 
     private void run() throws IOException {
-        long before = System.nanoTime();
         served.requireSameOrigin();
+        try (Commit held = Commit.hold(served.lockedImage(), step -> {})) {
+            commit = held;
+            runHeld();
+        }
+    }
+
+    private void runHeld() throws IOException {
+        long before = System.nanoTime();
         if (!served.whileClosed(() -> {}, this::begin)) {
             progress.accept(served.sizeBytes());
             return;
@@ -89,30 +100,29 @@ public final class OnlineCommit {
 
     /** @return false if there is nothing to do */
     private boolean begin() throws IOException {
-        Commit begun = Commit.lock(served.lockedImage(), step -> {});
         boolean done = false;
         try {
+            commit.lockBase();
             long sizeBytes;
-            try (CowDevice closed = begun.open()) {
-                if (!begun.hasRoomForAll(closed)) {
+            try (CowDevice closed = commit.open()) {
+                if (!commit.hasRoomForAll(closed)) {
                     throw new StoreInUseException(
                             image + ": is larger than its base, which cannot grow; unmount or detach"
                                     + " it, and it can be committed if it holds no more than zeros past the base's end");
                 }
-                if (!begun.prepare(closed)) {
+                if (!commit.prepare(closed)) {
                     return false;
                 }
                 sizeBytes = closed.sizeBytes();
                 changed = new DirtyBlocks(sizeBytes);
             }
-            begun.begin(sizeBytes);
-            commit = begun;
+            commit.begin(sizeBytes);
             usual = served.openBy(this::open);
             done = true;
             return true;
         } finally {
             if (!done) {
-                begun.close();
+                commit.shareBase();
             }
         }
     }
@@ -124,8 +134,9 @@ public final class OnlineCommit {
         } catch (IOException e) {
             // The guest comes first.
             notOpened = e;
+            SwappableDevice.Opener asEver = usual;
             end();
-            return usual.open();
+            return asEver.open();
         }
     }
 
@@ -157,19 +168,18 @@ public final class OnlineCommit {
 
     /** From here on the image, which is closed, is opened as ever. */
     private void end() throws IOException {
-        Commit ended = commit;
-        if (ended != null) {
-            commit = null;
+        if (usual != null) {
             served.openBy(usual);
+            usual = null;
             try (DirtyBlocks nobodyTells = changed) {
                 LOG.debug("bytes changed and not copied: {}", nobodyTells.bytes());
-                ended.close();
+                commit.shareBase();
             }
         }
     }
 
     private void giveUp(Exception cause) {
-        if (commit == null) {
+        if (usual == null) {
             return;
         }
         try {

@@ -34,7 +34,7 @@ public final class SwappableDevice implements ImageDevice {
 
     private static final String LOST = "request to an image that could not be opened again";
 
-    /** How long requests wait for somebody who took the base while an image was to be committed to it. */
+    /** How long requests wait for somebody who took what the image needs while it was closed. */
     private static final long IN_USE_LIMIT_NANOS = TimeUnit.MINUTES.toNanos(1);
 
     private static final long IN_USE_PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
@@ -283,7 +283,7 @@ public final class SwappableDevice implements ImageDevice {
         return result;
     }
 
-    /** A commit gives the base's lock up for a moment, and somebody may have taken it: that must not cost the guest its disk. */
+    /** A lock that nobody holds while the image is closed, as of an external data file, may be taken: that must not cost the guest its disk. */
     private void reopenWhenUnused() throws IOException {
         long start = System.nanoTime();
         boolean told = false;

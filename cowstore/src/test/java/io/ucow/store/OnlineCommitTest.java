@@ -3,6 +3,8 @@ package io.ucow.store;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ucow.sys.Libc;
+import io.ucow.sys.NativeFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,12 +15,14 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Commits of an image that guests write to. */
 @Timeout(value = 90, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -124,6 +128,53 @@ class OnlineCommitTest {
         try (Origin below = Images.openContent(layer.equals("raw") ? base : directory.resolve("layer.cow"));
                 Origin top = Images.openContent(image)) {
             assertThat(DeviceDiff.compare(below, top, (offset, length) -> {}, bytes -> {}))
+                    .isFalse();
+        }
+    }
+
+    /** From the first moment to the last, also when the image is opened on the base again. */
+    @ParameterizedTest
+    @ValueSource(strings = {"raw", "ucow", "qcow2"})
+    void nobodyElseGetsTheBaseInBetween(String layer) throws Exception {
+        create("ucow", layer, 4096);
+        Path below = layer.equals("raw") ? base : directory.resolve("layer.cow");
+        AtomicBoolean stop = new AtomicBoolean();
+        try (SwappableDevice device = SwappableDevice.open(image, OPTIONS)) {
+            device.write(0, TestDevices.direct(new byte[] {1}, 0, 1));
+            SwappableDevice.Opener[] usual = new SwappableDevice.Opener[1];
+            AtomicInteger opened = new AtomicInteger();
+            usual[0] = device.openBy(() -> {
+                opened.incrementAndGet();
+                assertCannotBeOwned(below);
+                return usual[0].open();
+            });
+            Crew.Member eager = Crew.start(() -> {
+                while (!stop.get()) {
+                    assertCannotBeOwned(below);
+                }
+            });
+            try {
+                OnlineCommit.run(device, image, OPTIONS, bytes -> {});
+                assertThat(opened.get()).isEqualTo(1);
+                device.write(0, TestDevices.direct(new byte[] {2}, 0, 1));
+                assertThatThrownBy(() -> OnlineCommit.run(device, image, OPTIONS, bytes -> {
+                            throw new IllegalStateException("planted");
+                        }))
+                        .hasMessage("planted");
+                assertThat(opened.get()).isEqualTo(2);
+            } finally {
+                stop.set(true);
+                eager.join();
+            }
+            assertThat(TestDevices.read(device, 0, 1)).containsExactly(2);
+        }
+        Images.commit(image, bytes -> {});
+    }
+
+    private static void assertCannotBeOwned(Path base) throws IOException {
+        try (NativeFile file = NativeFile.open(base, Libc.O_RDWR)) {
+            boolean raw = base.getFileName().toString().endsWith(".img");
+            assertThat(raw ? file.tryLockByte(true, 1L << 62) : file.tryLock(true))
                     .isFalse();
         }
     }
