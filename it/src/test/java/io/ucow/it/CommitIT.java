@@ -170,7 +170,12 @@ class CommitIT {
                         home.killOnly(row.getLong("pid"));
                         kills++;
                     }
-                    done += commit.await().status() == 0 ? 1 : 0;
+                    Tool.Result result = commit.await();
+                    if (result.status() == 0) {
+                        done++;
+                    } else {
+                        assertThat(result.stderr()).contains("run it again");
+                    }
                 }
             }
             assertThat(fio.await().status())

@@ -34,6 +34,8 @@ import org.slf4j.LoggerFactory;
 public final class Daemons {
     private static final Logger LOG = LoggerFactory.getLogger(Daemons.class);
 
+    private static final String RUN_AGAIN = "run it again";
+
     private final RunDirectory run;
 
     /**
@@ -108,7 +110,7 @@ public final class Daemons {
 
     /** What a daemon knows of an image it serves. */
     public ImageInfo info(ServedImage served) throws IOException {
-        return ImageJson.toInfo(ask(served, request(Requests.INFO, served), item -> {}));
+        return ImageJson.toInfo(ask(served, request(Requests.INFO, served), item -> {}, RUN_AGAIN));
     }
 
     /**
@@ -120,7 +122,9 @@ public final class Daemons {
     public Path snapshot(ServedImage served, Optional<Path> as) throws IOException {
         JsonObject request = request(Requests.SNAPSHOT, served);
         as.ifPresent(layer -> request.put("as", layer.toString()));
-        return Path.of(ask(served, request, item -> {}).getString("layer"));
+        String then =
+                "see with 'ucow info " + served.image() + "' whether it is on a new layer already, else " + RUN_AGAIN;
+        return Path.of(ask(served, request, item -> {}, then).getString("layer"));
     }
 
     /**
@@ -134,7 +138,7 @@ public final class Daemons {
         JsonObject request = request(Requests.GROW, served);
         request.put("size", sizeBytes);
         fromBytes.ifPresent(from -> request.put(Requests.FROM, from));
-        ask(served, request, item -> {});
+        ask(served, request, item -> {}, "it has the old size or the new one, " + RUN_AGAIN);
         // Not done by the daemon: killed in the middle, it would wait for itself, and its successor for its end.
         Path path =
                 served.device().daemon().dir().resolve(served.device().file().name());
@@ -158,14 +162,11 @@ public final class Daemons {
      * @param progress told of how many further bytes of the device have been dealt with
      */
     public void commit(ServedImage served, LongConsumer progress) throws IOException {
-        DaemonState serving = run.awaitServed(served.device().daemon().id());
-        try {
-            ask(serving, request(Requests.COMMIT, served), item -> progress.accept(item.getLong(Requests.BYTES)));
-        } catch (RemoteException e) {
-            throw e;
-        } catch (IOException e) {
-            throw new IOException(e.getMessage() + "; nothing is lost, run it again: ucow commit " + served.image(), e);
-        }
+        ask(
+                served,
+                request(Requests.COMMIT, served),
+                item -> progress.accept(item.getLong(Requests.BYTES)),
+                "nothing is lost, " + RUN_AGAIN + ": ucow commit " + served.image());
     }
 
     /**
@@ -178,7 +179,8 @@ public final class Daemons {
         return ask(
                 served,
                 request(Requests.COMPACT, served),
-                item -> listener.progress(item.getLong("movedBytes"), item.getLong("totalBytes")));
+                item -> listener.progress(item.getLong("movedBytes"), item.getLong("totalBytes")),
+                RUN_AGAIN);
     }
 
     /**
@@ -190,18 +192,19 @@ public final class Daemons {
     public JsonObject scrub(ServedImage served, long bytesPerSecond, ScrubListener listener) throws IOException {
         JsonObject request = request(Requests.SCRUB, served);
         request.put("rate", bytesPerSecond);
-        return ask(served, request, item -> {
+        Consumer<JsonObject> items = item -> {
             if (item.has("start")) {
                 listener.damaged(item.getLong("start"), item.getLong("length"));
             } else {
                 listener.progress(item.getLong("checkedBytes"), item.getLong("totalBytes"));
             }
-        });
+        };
+        return ask(served, request, items, RUN_AGAIN);
     }
 
     /** Passes the JSON of each extent of an image on. */
     public void map(ServedImage served, Consumer<JsonObject> items) throws IOException {
-        ask(served, request(Requests.MAP, served), items);
+        ask(served, request(Requests.MAP, served), items, RUN_AGAIN);
     }
 
     /** Passes each line of the device's table on. */
@@ -275,8 +278,17 @@ public final class Daemons {
         return request;
     }
 
-    private JsonObject ask(ServedImage served, JsonObject request, Consumer<JsonObject> items) throws IOException {
-        return ask(run.awaitServed(served.device().daemon().id()), request, items);
+    /** @param then what to do if the daemon ends before it has answered, for people */
+    private JsonObject ask(ServedImage served, JsonObject request, Consumer<JsonObject> items, String then)
+            throws IOException {
+        DaemonState serving = run.awaitServed(served.device().daemon().id());
+        try {
+            return ask(serving, request, items);
+        } catch (RemoteException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new IOException(e.getMessage() + "; " + then, e);
+        }
     }
 
     private JsonObject ask(DaemonState serving, JsonObject request, Consumer<JsonObject> items) throws IOException {

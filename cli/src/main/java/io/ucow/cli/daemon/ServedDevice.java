@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import java.util.function.LongConsumer;
@@ -48,10 +49,13 @@ final class ServedDevice implements Closeable {
     private final List<Store> stores;
     private final ImageFile file;
     private final OpenOptions options;
-    /** Held while the image is changed as a whole, and while it is closed. */
-    private final ReentrantLock change = new ReentrantLock();
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition changed = lock.newCondition();
+    /** While the image is changed as a whole. Guarded by lock. */
+    private boolean changing;
+    /** While that is a commit, which may take hours; nobody waits for one. Guarded by lock. */
+    private boolean committing;
 
-    private volatile boolean committing;
     private volatile boolean closing;
 
     /**
@@ -134,14 +138,43 @@ final class ServedDevice implements Closeable {
     /** @param then what is to be done to {@code image}, for people */
     private <T> T change(Path image, String then, Change<T> made) throws IOException {
         SwappableDevice swappable = changeable(image, then);
-        if (committing) {
-            throw new BusyException(image + ": is being committed; " + then + " when that is done");
-        }
-        change.lock();
+        begin(image, then, false);
         try {
             return made.applyTo(swappable);
         } finally {
-            change.unlock();
+            end();
+        }
+    }
+
+    /** Waits for the change under way, if there is one. @throws BusyException if that is a commit, or the image is closed */
+    private void begin(Path image, String then, boolean commit) throws BusyException {
+        lock.lock();
+        try {
+            while (changing && !committing && !closing) {
+                changed.awaitUninterruptibly();
+            }
+            if (closing) {
+                throw new BusyException(image + ": is being unmounted; " + then + " when that is done");
+            }
+            if (committing) {
+                throw new BusyException(
+                        image + ": is being committed by another command; " + then + " when that is done");
+            }
+            changing = true;
+            committing = commit;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void end() {
+        lock.lock();
+        try {
+            changing = false;
+            committing = false;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
         }
     }
 
@@ -153,10 +186,7 @@ final class ServedDevice implements Closeable {
      */
     void commit(Path image, LongConsumer progress) throws IOException {
         SwappableDevice swappable = changeable(image, "commit it");
-        if (!change.tryLock()) {
-            throw new BusyException(image + ": is being committed, or frozen, by another command; wait for its end");
-        }
-        committing = true;
+        begin(image, "commit it", true);
         try {
             OnlineCommit.run(swappable, image, options, bytes -> {
                 if (closing) {
@@ -168,8 +198,7 @@ final class ServedDevice implements Closeable {
             throw new BusyException(image
                     + ": was unmounted in the middle of a commit; nothing is lost, run it again: ucow commit " + image);
         } finally {
-            committing = false;
-            change.unlock();
+            end();
         }
     }
 
@@ -276,11 +305,14 @@ final class ServedDevice implements Closeable {
     @Override
     public void close() throws IOException {
         closing = true;
-        change.lock();
+        lock.lock();
         try {
+            while (changing) {
+                changed.awaitUninterruptibly();
+            }
             device.close();
         } finally {
-            change.unlock();
+            lock.unlock();
         }
     }
 }

@@ -5,6 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.grack.nanojson.JsonObject;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -12,10 +18,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 import java.util.stream.LongStream;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -146,6 +155,45 @@ class ControlTest {
                 .isInstanceOf(IOException.class)
                 .hasMessageContaining("/mnt/d")
                 .hasMessageContaining(Long.toString(daemon.process().pid()));
+    }
+
+    @Test
+    void aDaemonThatEndsBeforeItAnswersLeavesWordWhatToDo() throws Exception {
+        server.close();
+        Files.delete(run.socket("d"));
+        run.write(daemon);
+        Path image = Path.of("/vm.cow");
+        ServedFile file = new ServedFile("vm", List.of(image), Optional.empty());
+        Daemons.ServedImage served = new Daemons.ServedImage(new Daemons.Found(daemon, file), image);
+        Daemons daemons = new Daemons(run);
+        try (ServerSocketChannel dying = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            dying.bind(UnixDomainSocketAddress.of(run.socket("d")));
+            unanswered(
+                    dying, () -> daemons.commit(served, n -> {}), "nothing is lost, run it again: ucow commit /vm.cow");
+            unanswered(dying, () -> daemons.info(served), "run it again");
+            unanswered(
+                    dying,
+                    () -> daemons.grow(served, OptionalLong.empty(), 1),
+                    "it has the old size or the new one, run it again");
+            unanswered(
+                    dying,
+                    () -> daemons.snapshot(served, Optional.empty()),
+                    "see with 'ucow info /vm.cow' whether it is on a new layer already, else run it again");
+        }
+    }
+
+    private static void unanswered(ServerSocketChannel dying, ThrowingCallable command, String then) throws Exception {
+        Thread death = new Thread(() -> {
+            try (SocketChannel client = dying.accept()) {
+                client.read(ByteBuffer.allocate(1));
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+        death.start();
+        assertThatThrownBy(command)
+                .hasMessageMatching("no answer from the daemon of /mnt/d, process \\d+: .*; " + Pattern.quote(then));
+        death.join();
     }
 
     @Test
