@@ -5,6 +5,7 @@ import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.StampedLock;
 import org.slf4j.Logger;
@@ -50,6 +51,8 @@ final class PackReader {
     private final BufferPool segmentBuffers;
     private final Line[] lines;
     private final LongAdder damaged = new LongAdder();
+    /** Whether the first of them was logged; of the others there is the count. */
+    private final AtomicBoolean told = new AtomicBoolean();
 
     PackReader(PositionalFile file, PackedForm form, int chunkShift) {
         this.file = file;
@@ -107,7 +110,7 @@ final class PackReader {
     private IOException damaged(long chunk, long entry, IOException cause) {
         damaged.increment();
         IOException e = new IOException(at(chunk, entry) + cause.getMessage(), cause);
-        if (damaged.sum() == 1) {
+        if (told.compareAndSet(false, true)) {
             LOG.error("{}; its reads fail, see 'ucow check'", e.getMessage());
         }
         return e;

@@ -9,6 +9,7 @@ import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.zip.CRC32C;
@@ -49,6 +50,8 @@ final class SummedSlotFile extends SlotFile {
     private final BufferPool blocks = BufferPool.shared(SumTable.BLOCK_SHIFT);
     private final ReentrantLock[] locks = new ReentrantLock[LOCKS];
     private final LongAdder damaged = new LongAdder();
+    /** Whether the first of them was logged; of the others there is the count. */
+    private final AtomicBoolean told = new AtomicBoolean();
 
     SummedSlotFile(PositionalFile file, SumTable sums, boolean keepsSpace) {
         super(file, keepsSpace);
@@ -182,7 +185,7 @@ final class SummedSlotFile extends SlotFile {
 
     private DamagedBlockException damaged(DamagedBlockException e) {
         damaged.increment();
-        if (damaged.sum() == 1) {
+        if (told.compareAndSet(false, true)) {
             LOG.error("{}; its reads fail, see 'ucow scrub'", e.getMessage());
         }
         return e;
