@@ -31,8 +31,7 @@ final class CommitCommand implements Callable<Integer> {
         if (served.isEmpty()) {
             ImageFiles.requireImage(image);
         }
-        ImageInfo info = served.isPresent() ? daemons.info(served.get()) : Images.info(image);
-        try (Progress progress = Progress.of("commit", info.geometry().sizeBytes())) {
+        try (Progress progress = Progress.of("commit", () -> sizeBytes(daemons, served))) {
             if (served.isPresent()) {
                 daemons.commit(served.get(), progress);
             } else {
@@ -40,5 +39,10 @@ final class CommitCommand implements Callable<Integer> {
             }
         }
         return ExitCodes.OK;
+    }
+
+    private long sizeBytes(Daemons daemons, Optional<Daemons.ServedImage> served) throws IOException {
+        ImageInfo info = served.isPresent() ? daemons.info(served.get()) : Images.info(image);
+        return info.geometry().sizeBytes();
     }
 }

@@ -3,7 +3,7 @@ package io.ucow.cli;
 import io.ucow.cli.daemon.DaemonLauncher;
 import io.ucow.cli.daemon.DaemonMain;
 import io.ucow.cli.daemon.Keeper;
-import io.ucow.sys.Libc;
+import io.ucow.sys.LibcLoader;
 import java.io.IOException;
 
 /** What ucow starts for itself, with verbs that are not for people: no options, no help, and nothing to read first. */
@@ -17,7 +17,7 @@ final class OwnProcess {
 
     /** Runs it. @return the process's exit code */
     static int run(String verb) {
-        Libc.loadBeside(); // nothing of it is needed at once
+        LibcLoader.loadBeside(); // nothing of it is needed at once
         Logging.ofDaemon();
         try {
             return verb.equals(Keeper.VERB)

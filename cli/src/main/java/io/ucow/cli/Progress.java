@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import io.ucow.sys.Libc;
+import java.io.IOException;
 import java.util.function.LongConsumer;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
@@ -20,6 +21,12 @@ final class Progress implements LongConsumer, AutoCloseable {
     /** Null where there is nobody to see it. */
     private final ProgressBar bar;
 
+    /** Finds out how much there is to do. */
+    @FunctionalInterface
+    interface Total {
+        long bytes() throws IOException;
+    }
+
     private Progress(ProgressBar bar) {
         this.bar = bar;
     }
@@ -32,9 +39,16 @@ final class Progress implements LongConsumer, AutoCloseable {
      */
     static Progress of(String verb, long totalBytes) {
         int columns = Libc.terminalColumns(STANDARD_ERROR);
-        if (columns == 0) {
-            return none();
-        }
+        return columns == 0 ? none() : of(verb, totalBytes, columns);
+    }
+
+    /** The same where it takes a while to know how much there is to do; asked only if there is somebody to see it. */
+    static Progress of(String verb, Total total) throws IOException {
+        int columns = Libc.terminalColumns(STANDARD_ERROR);
+        return columns == 0 ? none() : of(verb, total.bytes(), columns);
+    }
+
+    private static Progress of(String verb, long totalBytes, int columns) {
         // The width is given, for the library would load another library to ask for it.
         return new Progress(new ProgressBarBuilder()
                 .setTaskName(verb)

@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import io.ucow.cli.daemon.DaemonLauncher;
+import io.ucow.sys.LibcLoader;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
@@ -52,6 +53,8 @@ public final class UcowCli implements Runnable {
         try (launcher) {
             if (Verb.startsDaemon(arguments)) {
                 launcher.prepare();
+            } else if (Verb.makesSystemCalls(arguments)) {
+                LibcLoader.loadBeside(); // while the command line is read, which takes as long
             }
             code = execute(launcher, arguments);
         }

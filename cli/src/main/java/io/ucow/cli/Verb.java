@@ -1,6 +1,7 @@
 package io.ucow.cli;
 
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -60,10 +61,20 @@ enum Verb {
 
     /** True if a command line with these arguments will most likely start a daemon. */
     static boolean startsDaemon(String[] arguments) {
-        List<String> words = List.of(arguments);
-        return !words.isEmpty()
-                && (ATTACH.isNamedIn(words.subList(0, 1)) || MOUNT.isNamedIn(words.subList(0, 1)))
-                && Collections.disjoint(words, List.of("--foreground", "--help", "-h", "--version", "-V"));
+        return runsOneOf(EnumSet.of(ATTACH, MOUNT), arguments)
+                && !List.of(arguments).contains("--foreground");
+    }
+
+    /** True if a command line with these arguments will most likely make system calls in this process. */
+    static boolean makesSystemCalls(String[] arguments) {
+        return runsOneOf(EnumSet.complementOf(EnumSet.of(LIST, STATUS, PLUGINS)), arguments)
+                && !startsDaemon(arguments);
+    }
+
+    private static boolean runsOneOf(EnumSet<Verb> verbs, String[] arguments) {
+        return arguments.length > 0
+                && of(arguments[0]).filter(verbs::contains).isPresent()
+                && Collections.disjoint(List.of(arguments), List.of("--help", "-h", "--version", "-V"));
     }
 
     boolean isNamedIn(List<String> words) {

@@ -11,8 +11,9 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import java.util.List;
-import java.util.UUID;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
@@ -50,7 +51,9 @@ final class PartFile implements Closeable {
         for (Path left : partsOf(name, prefix)) {
             removeUnlessInUse(left);
         }
-        String digits = UUID.randomUUID().toString().substring(0, 8);
+        // Who creates it sees to it that there is none of that name: secure random numbers, which take longer, need not
+        // be.
+        String digits = HexFormat.of().toHexDigits(ThreadLocalRandom.current().nextInt());
         PartFile file = new PartFile(name, name.resolveSibling(prefix + digits));
         Runtime.getRuntime().addShutdownHook(file.atExit);
         return file;

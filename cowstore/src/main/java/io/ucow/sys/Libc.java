@@ -486,13 +486,6 @@ public final class Libc {
         check("dup2", CALLS.dup2(from, to));
     }
 
-    /** Has a thread of its own load what the first call needs, which takes longest of all that a start does. */
-    public static void loadBeside() {
-        Thread loading = new Thread(Libc::geteuid, "loading");
-        loading.setDaemon(true);
-        loading.start();
-    }
-
     /** {@code _exit}: ends this process now. No shutdown hook runs, nothing is flushed, no thread is waited for. */
     public static void exit(int status) {
         CALLS._exit(status);

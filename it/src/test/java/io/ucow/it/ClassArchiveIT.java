@@ -63,6 +63,27 @@ class ClassArchiveIT {
         assertThat(classes).contains("io.ucow.cli.daemon.DaemonMain source: shared objects file");
     }
 
+    /** They take about as long to load as the command line to read: to call the wrong method does the one after the other. */
+    @Test
+    void systemCallsAreLoadedWhileTheCommandLineIsRead() throws IOException {
+        Tool create = Tool.of(copy.resolve("bin/ucow"), "create", "--size", "1M", copy.resolve("image"))
+                .with("JAVA_HOME", JAVA_HOME)
+                .with("UCOW_JAVA_OPTIONS", "-Xlog:class+load:stdout:tid");
+
+        List<String> loaded = create.succeed().stdout().lines().toList();
+
+        assertThat(threadThatLoaded("io.ucow.sys.Libc$Calls$jnr", loaded))
+                .isNotEqualTo(threadThatLoaded("picocli.CommandLine$Model$CommandSpec ", loaded));
+    }
+
+    private static String threadThatLoaded(String start, List<String> loaded) {
+        return loaded.stream()
+                .map(line -> line.split("] ", 2))
+                .filter(line -> line.length == 2 && line[1].startsWith(start))
+                .findFirst()
+                .orElseThrow()[0];
+    }
+
     @Test
     void oneThatFitsIsKept() throws IOException {
         FileTime time = Files.getLastModifiedTime(made);

@@ -1,6 +1,7 @@
 package io.ucow.cli.daemon;
 
 import io.ucow.sys.Libc;
+import io.ucow.sys.LibcLoader;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.concurrent.ExecutionException;
@@ -53,7 +54,7 @@ public final class DaemonLauncher implements AutoCloseable {
     public StartedDaemon start(MountSpec spec, RunDirectory run) throws IOException {
         run.create();
         started = takePrepared();
-        Libc.loadBeside(); // for what the caller does next, with a loop device or exit
+        LibcLoader.loadBeside(); // for what the caller does next, with a loop device or exit
         StartedDaemon daemon = new StartedDaemon(started, run.log(spec.id()));
         try {
             daemon.handOver(spec);
