@@ -400,7 +400,8 @@ final class ClusterMap implements AutoCloseable {
         if (log == null) {
             return;
         }
-        // A table has those that count in their order: whoever adds one holds the same lock. The newest is seen first, and last.
+        // A table has those that count in their order: whoever adds one holds the same lock. The newest is seen first,
+        // and last.
         for (long number = log.next() - 1; number >= log.head(); number--) {
             long first = log.chunk(number);
             if (first < 0 || first >>> tableShift != table) {

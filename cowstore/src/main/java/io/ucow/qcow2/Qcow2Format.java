@@ -306,16 +306,17 @@ public final class Qcow2Format implements ExceptionStoreProvider {
             throws IOException {
         settleLog(file, image, bootId);
         Qcow2Image found = Qcow2Image.read(file, image);
-        if (!found.header().hasExternalData()) {
-            new Qcow2Resize(file, file, image, bootId, origin).run(sizeBytes, mayShrink);
-            return;
-        }
-        try (PositionalFile data = openData(found, false, CacheMode.WRITEBACK)) {
-            if (!Libc.statx(Path.of(data.name())).isRegular()) {
+        PositionalFile data = dataOf(file, found, false);
+        try {
+            if (data != file && !Libc.statx(Path.of(data.name())).isRegular()) {
                 throw new UnsupportedFormatException(
                         image + ": its data file " + data.name() + " is no regular file, and has the size it has");
             }
             new Qcow2Resize(file, data, image, bootId, origin).run(sizeBytes, mayShrink);
+        } finally {
+            if (data != file) {
+                data.close();
+            }
         }
     }
 }

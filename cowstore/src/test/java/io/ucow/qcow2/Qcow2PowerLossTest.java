@@ -21,10 +21,10 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.function.LongFunction;
 import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.LongFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
@@ -178,7 +178,7 @@ class Qcow2PowerLossTest {
     /** An L2 entry is there before the data that it names. */
     @Test
     void checkerCatchesADataFileThatIsNotSynced() throws Exception {
-        assertCaught(
+        assertCaughtIn(
                 seed -> new PowerLossScenario(new WithDataFile(false), seed, 12),
                 session -> session.file.forgetting(
                         i -> session.file.events().get(i).offset() == TwoFiles.IMAGE_BYTES));
@@ -258,13 +258,13 @@ class Qcow2PowerLossTest {
         FaultFile withBug(PowerLossScenario.Session session) throws IOException;
     }
 
-    private static void assertCaught(String option, Tampering bug) throws Exception {
+    private void assertCaught(String option, Tampering bug) throws Exception {
         int chunkShift = option == null ? 12 : 9;
         int chunks = option == null ? 40 : 100;
-        assertCaught(seed -> new PowerLossScenario(new Subject(options(option)), seed, chunkShift, chunks), bug);
+        assertCaughtIn(seed -> new PowerLossScenario(new Subject(options(option)), seed, chunkShift, chunks), bug);
     }
 
-    private static void assertCaught(LongFunction<PowerLossScenario> scenario, Tampering bug) throws Exception {
+    private static void assertCaughtIn(LongFunction<PowerLossScenario> scenario, Tampering bug) throws Exception {
         for (long seed = 1; seed < 30; seed++) {
             PowerLossScenario run = scenario.apply(seed);
             PowerLossScenario.Session session = run.run(run.newImage(), run.originStamps, 1, true);
