@@ -54,6 +54,8 @@ final class ClusterMap implements AutoCloseable {
 
     private final SparseLongs l1;
     private final SparseLongs entries;
+    /** What {@link #entries} is to say of a table, until all of it is known. */
+    private final SparseLongs staged;
     /** By leaf, if it has been counted since something changed it while it was not loaded: {@link #COUNTED}, and how many. */
     private final SparseLongs counts;
 
@@ -92,18 +94,21 @@ final class ClusterMap implements AutoCloseable {
         }
         this.l1 = new SparseLongs(image.l1Entries());
         SparseLongs mapped = null;
+        SparseLongs unseen = null;
         SparseLongs counted = null;
         boolean done = false;
         try {
             mapped = new SparseLongs(leaves() << leafShift);
+            unseen = new SparseLongs(leaves() << leafShift);
             counted = new SparseLongs(leaves());
             this.entries = mapped;
+            this.staged = unseen;
             this.counts = counted;
             readL1(l1Offset);
             done = true;
         } finally {
             if (!done) {
-                closeAll(l1, mapped, counted);
+                closeAll(l1, mapped, unseen, counted);
             }
         }
     }
@@ -277,7 +282,7 @@ final class ClusterMap implements AutoCloseable {
             }
             counts.set(chunk >>> leafShift, counted);
         }
-        set(chunk, count, published);
+        set(entries, chunk, count, published);
     }
 
     /** What a chunk adds to the counts of its leaf. */
@@ -288,23 +293,23 @@ final class ClusterMap implements AutoCloseable {
         return RemapEntry.isSlot(entry) || RemapEntry.isPacked(entry) ? 1L << ALTERED_SHIFT : 0;
     }
 
-    private void set(long chunk, int count, long entry) {
+    private void set(SparseLongs target, long chunk, int count, long entry) {
         for (int i = 0; i < count; i++) {
-            entries.set(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
+            target.set(chunk + i, RemapEntry.isSlot(entry) ? entry + i : entry);
         }
         if (subclusterShift > 0 && RemapEntry.isSlot(entry)) {
-            bringAlong(chunk, count, entry);
+            bringAlong(target, chunk, count, entry);
         }
     }
 
     /** What else the cluster of subclusters holds has been copied, if it was in another one. */
-    private void bringAlong(long chunk, int count, long entry) {
+    private void bringAlong(SparseLongs target, long chunk, int count, long entry) {
         long first = chunk >>> subclusterShift << subclusterShift;
         long end = (((chunk + count - 1) >>> subclusterShift) + 1) << subclusterShift;
         for (long c = first; c < end; c++) {
-            long old = entries.get(c);
+            long old = target.get(c);
             if (RemapEntry.isSlot(old) || RemapEntry.isPacked(old)) {
-                entries.set(c, entry + (c - chunk));
+                target.set(c, entry + (c - chunk));
             }
         }
     }
@@ -358,24 +363,31 @@ final class ClusterMap implements AutoCloseable {
         }
     }
 
-    /** Lookups see each entry as soon as it is there. So what is pending comes first, and the table has what is left. */
+    /** Lookups see an entry as soon as it is there. So what is pending is put over a table where nobody looks. */
     private void loadEntries(long table) throws IOException {
+        long first = table << tableShift;
+        long end = first + (1L << tableShift);
         boolean done = false;
         try {
-            loadPending(table);
-            loadTable(table);
+            if (hasPending(table)) {
+                loadTable(table, staged);
+                loadPending(table);
+                for (long chunk = first; chunk < end; chunk++) {
+                    entries.set(chunk, staged.get(chunk));
+                }
+                staged.forget(first >>> leafShift << leafShift, 1L << leafShift);
+            } else {
+                loadTable(table, entries);
+            }
             done = true;
         } finally {
-            if (!done) {
-                // Else a part of it would be taken for all.
-                for (long chunk = table << tableShift; chunk < (table + 1) << tableShift; chunk++) {
-                    entries.set(chunk, 0);
-                }
+            for (long chunk = first; !done && chunk < end; chunk++) {
+                entries.set(chunk, 0); // else a part of it would be taken for all
             }
         }
     }
 
-    private void loadTable(long table) throws IOException {
+    private void loadTable(long table, SparseLongs target) throws IOException {
         long offset = tableOffset(table);
         ByteBuffer part = buffers.take().order(ByteOrder.BIG_ENDIAN);
         try {
@@ -387,7 +399,11 @@ final class ClusterMap implements AutoCloseable {
                 }
                 for (int i = 0; i < perPart; i++) {
                     long chunk = (table << tableShift) + (((long) first + i) << subclusterShift);
-                    decode(chunk, part.getLong(i * entryBytes), extended ? part.getLong(i * entryBytes + 8) : 0);
+                    decode(
+                            target,
+                            chunk,
+                            part.getLong(i * entryBytes),
+                            extended ? part.getLong(i * entryBytes + 8) : 0);
                 }
             }
         } finally {
@@ -395,23 +411,27 @@ final class ClusterMap implements AutoCloseable {
         }
     }
 
+    private boolean hasPending(long table) {
+        PendingLog log = pending;
+        for (long number = log == null ? 0 : log.head(); log != null && number < log.next(); number++) {
+            if (isOf(table, log.chunk(number))) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private boolean isOf(long table, long chunk) {
+        return chunk >= 0 && chunk >>> tableShift == table;
+    }
+
     private void loadPending(long table) {
         PendingLog log = pending;
-        if (log == null) {
-            return;
-        }
-        // A table has those that count in their order: whoever adds one holds the same lock. The newest is seen first,
-        // and last.
-        for (long number = log.next() - 1; number >= log.head(); number--) {
-            long first = log.chunk(number);
-            if (first < 0 || first >>> tableShift != table) {
-                continue;
-            }
-            long entry = log.entry(number);
-            for (int i = 0; i < log.count(number); i++) {
-                if (entries.get(first + i) == 0) {
-                    entries.set(first + i, RemapEntry.isSlot(entry) ? entry + i : entry);
-                }
+        // A table has those that count in their order: whoever adds one holds the same lock.
+        for (long number = log.head(); number < log.next(); number++) {
+            long chunk = log.chunk(number);
+            if (isOf(table, chunk)) {
+                set(staged, chunk, log.count(number), log.entry(number));
             }
         }
     }
@@ -426,13 +446,13 @@ final class ClusterMap implements AutoCloseable {
         return offset;
     }
 
-    /** Takes over what a table says of chunks of which nothing is pending. */
-    private void decode(long chunk, long entry, long bitmap) {
+    private void decode(SparseLongs target, long chunk, long entry, long bitmap) {
+        if (!extended) {
+            target.set(chunk, decoded(chunk, entry));
+            return;
+        }
         for (int i = 0; i < 1 << subclusterShift; i++) {
-            if (entries.get(chunk + i) == 0) {
-                entries.set(
-                        chunk + i, extended ? decodedSubcluster(chunk + i, entry, bitmap, i) : decoded(chunk, entry));
-            }
+            target.set(chunk + i, decodedSubcluster(chunk + i, entry, bitmap, i));
         }
     }
 
@@ -593,13 +613,15 @@ final class ClusterMap implements AutoCloseable {
 
     @Override
     public void close() throws NativeException {
-        closeAll(l1, entries, counts);
+        closeAll(l1, entries, staged, counts);
     }
 
     /** Closes those that there are. */
-    private static void closeAll(SparseLongs first, SparseLongs second, SparseLongs third) throws NativeException {
+    private static void closeAll(SparseLongs first, SparseLongs second, SparseLongs third, SparseLongs fourth)
+            throws NativeException {
         try (first;
                 second;
-                third) {}
+                third;
+                fourth) {}
     }
 }

@@ -31,6 +31,8 @@ import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -298,16 +300,23 @@ class PendingLogTest {
         long table = L1Entry.offset(bytes.getLong((int) Header.decode(bytes).l1TableOffset()));
         HookedFile file = new HookedFile(NativeFile.open(killed, Libc.O_RDONLY));
         StoreContext context = new StoreContext(true, TestDevices.BOOT, new GracePeriod(), false);
-        List<Long> seen = new ArrayList<>();
+        List<FutureTask<Long>> seen = new ArrayList<>();
         try (Qcow2Store store = new Qcow2Store(file, file, Qcow2Image.read(file, killed), context, 0)) {
             file.hook((call, offset, length) -> {
                 if (offset == table + 65536) {
-                    seen.add(store.lookup(0));
+                    FutureTask<Long> found = new FutureTask<>(() -> store.lookup(0));
+                    Thread reader = new Thread(found);
+                    reader.start();
+                    while (reader.isAlive() && reader.getState() != Thread.State.WAITING) {
+                        Thread.onSpinWait();
+                    }
+                    seen.add(found);
                 }
             });
             store.lookup(1);
+            assertThat(seen).hasSize(1);
+            assertThat(RemapEntry.isSlot(seen.get(0).get(10, TimeUnit.SECONDS))).isTrue();
         }
-        assertThat(seen).hasSize(1).allMatch(RemapEntry::isSlot);
     }
 
     /** It opens the image for writing, clears the bit, and the log is void: what was not flushed is lost, and no more. */
