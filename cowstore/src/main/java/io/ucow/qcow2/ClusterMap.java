@@ -250,6 +250,16 @@ final class ClusterMap implements AutoCloseable {
         return L1Entry.offset(l1Entry(chunk)) != 0;
     }
 
+    /** How many tables there are not, from that of {@code chunk}, which is missing, on; counted up to {@code most}. */
+    int tablesMissing(long chunk, int most) {
+        long table = chunk >>> tableShift;
+        int missing = 1;
+        while (missing < most && table + missing < l1.length() && L1Entry.offset(l1.get(table + missing)) == 0) {
+            missing++;
+        }
+        return missing;
+    }
+
     /** The L1 entry above {@code chunk}. */
     long l1Entry(long chunk) {
         return l1.get(chunk >>> tableShift);

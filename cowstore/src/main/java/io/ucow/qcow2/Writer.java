@@ -46,6 +46,7 @@ final class Writer implements AutoCloseable {
     private final Qcow2Image image;
     private final ClusterMap map;
     private final HostClusters hosts;
+    private final SpareTables spares;
     private final Places places;
     private final GracePeriod readers;
     private final int clusterBits;
@@ -98,6 +99,7 @@ final class Writer implements AutoCloseable {
         this.external = image.header().hasExternalData();
         this.chunkShift = image.geometry().chunkShift();
         this.hosts = new HostClusters(file, image, map);
+        this.spares = new SpareTables(file, hosts, clusterBits);
         this.places = new Places(file, image, map, hosts, decompressors);
         this.zeros = new ZeroWriter(file, image, map, this);
         this.tables = new L2Writer(file, image, map, freed);
@@ -328,18 +330,7 @@ final class Writer implements AutoCloseable {
         if (L1Entry.offset(l1) != 0 && L1Entry.isCopied(l1)) {
             return;
         }
-        long cluster = allocateTable();
-        boolean written = false;
-        try {
-            copyTable(L1Entry.offset(l1), cluster << clusterBits);
-            // Power loss must not leave a table that is something else's bytes.
-            file.sync();
-            written = true;
-        } finally {
-            if (!written) {
-                hosts.giveBack(cluster, 1);
-            }
-        }
+        long cluster = newTable(chunk, L1Entry.offset(l1));
         try {
             map.writeL1(chunk, L1Entry.COPIED | cluster << clusterBits);
             hosts.noteMetadata(cluster);
@@ -351,22 +342,32 @@ final class Writer implements AutoCloseable {
         }
     }
 
-    private long allocateTable() throws IOException {
+    /**
+     * A table that may be named: power loss must not leave one that is something else's bytes.
+     *
+     * @param original the table that it is a copy of; 0 for an empty one
+     */
+    private long newTable(long chunk, long original) throws IOException {
         try {
-            return SlotRun.slot(hosts.allocate(1));
+            return original == 0 ? spares.take(map.tablesMissing(chunk, SpareTables.MOST)) : copyOfTable(original);
         } catch (CorruptStoreException e) {
             throw fail(e);
         }
     }
 
-    /** @param from 0 for an empty table */
-    private void copyTable(long from, long to) throws IOException {
-        int bytes = 1 << clusterBits;
-        if (from == 0) {
-            Zeros.write(file, to, bytes);
-        } else {
-            file.write(Qcow2Image.readAt(file, from, bytes), to);
+    private long copyOfTable(long original) throws IOException {
+        long cluster = SlotRun.slot(hosts.allocate(1));
+        boolean durable = false;
+        try {
+            file.write(Qcow2Image.readAt(file, original, 1 << clusterBits), cluster << clusterBits);
+            file.sync();
+            durable = true;
+        } finally {
+            if (!durable) {
+                hosts.giveBack(cluster, 1);
+            }
         }
+        return cluster;
     }
 
     private void limitWaiting() throws IOException {
@@ -472,6 +473,7 @@ final class Writer implements AutoCloseable {
                 logs) {
             flush();
             logs.withdraw();
+            spares.giveBack();
             hosts.releaseReserved();
             file.sync();
         }
