@@ -31,6 +31,8 @@ public final class NativeFile implements PositionalFile {
     private final String name;
     private final AtomicInteger fd;
     private final int maxWriteBytes;
+    /** Shared by all descriptors of one open file. */
+    private final OpenFile openFile;
     /** Bytes written since {@link #writeBehind}; null before. */
     private volatile AtomicLong writtenBehind;
 
@@ -42,13 +44,22 @@ public final class NativeFile implements PositionalFile {
         this(
                 Libc.open(path, flags, mode),
                 name,
-                (flags & Libc.O_DIRECT) != 0 ? Integer.MAX_VALUE : MAX_BUFFERED_WRITE_BYTES);
+                (flags & Libc.O_DIRECT) != 0 ? Integer.MAX_VALUE : MAX_BUFFERED_WRITE_BYTES,
+                new OpenFile());
     }
 
-    private NativeFile(int fd, String name, int maxWriteBytes) {
+    private NativeFile(int fd, String name, int maxWriteBytes, OpenFile openFile) {
         this.name = name;
         this.fd = new AtomicInteger(fd);
         this.maxWriteBytes = maxWriteBytes;
+        this.openFile = openFile;
+    }
+
+    /** What has the locks. */
+    private static final class OpenFile {
+        private final AtomicInteger descriptors = new AtomicInteger(1);
+        /** Whether there may be any. */
+        private volatile boolean locked;
     }
 
     /**
@@ -78,7 +89,9 @@ public final class NativeFile implements PositionalFile {
 
     /** Another descriptor of this very open file, locks included: they are held until the last one is closed. */
     public NativeFile another() throws NativeException {
-        return new NativeFile(Libc.duplicate(fd.get(), name), name, maxWriteBytes);
+        NativeFile other = new NativeFile(Libc.duplicate(fd.get(), name), name, maxWriteBytes, openFile);
+        openFile.descriptors.incrementAndGet();
+        return other;
     }
 
     /** The descriptor, owned by this object; for ioctls. */
@@ -232,11 +245,13 @@ public final class NativeFile implements PositionalFile {
     /** An open-file-description lock: unlike a POSIX lock it conflicts within one process, too, and NFS honours it. */
     @Override
     public boolean tryLock(boolean exclusive) throws IOException {
+        openFile.locked = true;
         return Libc.tryLock(fd.get(), exclusive, 0, 0, name);
     }
 
     /** As {@link #tryLock}, of the byte at {@code offset} alone, which the file need not have. */
     public boolean tryLockByte(boolean exclusive, long offset) throws IOException {
+        openFile.locked = true;
         return Libc.tryLock(fd.get(), exclusive, offset, 1, name);
     }
 
@@ -254,11 +269,21 @@ public final class NativeFile implements PositionalFile {
         return Libc.isLocked(fd.get(), offset, lengthBytes, name);
     }
 
-    /** Closes the descriptor; a second call does nothing. */
+    /**
+     * Closes the descriptor; a second call does nothing. Locks end with it even if a process that another thread is about
+     * to start has inherited it for the moment.
+     */
     @Override
     public void close() throws IOException {
         int open = fd.getAndSet(CLOSED);
-        if (open != CLOSED) {
+        if (open == CLOSED) {
+            return;
+        }
+        try {
+            if (openFile.descriptors.decrementAndGet() == 0 && openFile.locked) {
+                Libc.unlock(open, 0, 0, name);
+            }
+        } finally {
             check("close", Libc.close(open));
         }
     }

@@ -193,6 +193,24 @@ class NativeFileTest {
         }
     }
 
+    /** As one has it, for a moment, that is forked off by another thread to start a program. */
+    @Test
+    void lockEndsThoughAChildHasTheDescriptor() throws IOException {
+        int inherited;
+        try (NativeFile first = NativeFile.create(path, 0600);
+                NativeFile another = first.another()) {
+            assertThat(first.tryLock(true)).isTrue();
+            inherited = Libc.duplicate(another.fd(), "copy");
+        }
+        try {
+            try (NativeFile next = NativeFile.open(path, Libc.O_RDWR)) {
+                assertThat(next.tryLock(true)).isTrue();
+            }
+        } finally {
+            Libc.close(inherited);
+        }
+    }
+
     @Test
     void lockIsHeldUntilTheLastDescriptorOfAnOpenFileIsClosed() throws IOException {
         Files.createFile(path);
