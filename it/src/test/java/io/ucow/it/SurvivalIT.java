@@ -103,9 +103,11 @@ class SurvivalIT {
         try (FileSystemLoad load = FileSystemLoad.start(filesDevice, seed);
                 Tool.Running fio = fio(time, rawDevice).start()) {
             while (!fio.hasEndedWithin(randomInterval())) {
-                for (JsonObject row : home.list()) {
-                    if (row.getString("state").equals("running") && random.nextBoolean()) {
-                        disturbance.happenTo(row);
+                List<JsonObject> rows = home.list();
+                int spared = random.nextInt(rows.size() + 1); // one of them, or none
+                for (int i = 0; i < rows.size(); i++) {
+                    if (i != spared && rows.get(i).getString("state").equals("running")) {
+                        disturbance.happenTo(rows.get(i));
                         count++;
                     }
                 }
