@@ -423,7 +423,10 @@ final class ClusterMap implements AutoCloseable {
 
     private boolean hasPending(long table) {
         PendingLog log = pending;
-        for (long number = log == null ? 0 : log.head(); log != null && number < log.next(); number++) {
+        if (log == null) {
+            return false;
+        }
+        for (long number = log.head(); number < log.next(); number++) {
             if (isOf(table, log.chunk(number))) {
                 return true;
             }

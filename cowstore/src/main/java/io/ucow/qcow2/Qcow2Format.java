@@ -16,14 +16,11 @@ import io.ucow.store.StoreInUseException;
 import io.ucow.store.StoreOptions;
 import io.ucow.store.UnsupportedFormatException;
 import io.ucow.sys.DirectFile;
-import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
-import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -96,7 +93,7 @@ public final class Qcow2Format implements ExceptionStoreProvider {
         }
         // QEMU takes a relative name for one relative to its own directory, not to the image's.
         Path path = Path.of(read.dataFile().get()).toAbsolutePath();
-        try (NativeFile data = createDataFile(path)) {
+        try (NativeFile data = NativeFile.createNew(path, DATA_FILE_MODE)) {
             boolean done = false;
             try {
                 NewImage image = new NewImage(file, data, sizeBytes, read);
@@ -108,17 +105,6 @@ public final class Qcow2Format implements ExceptionStoreProvider {
                     Files.deleteIfExists(path);
                 }
             }
-        }
-    }
-
-    private static NativeFile createDataFile(Path path) throws IOException {
-        try {
-            return NativeFile.create(path, DATA_FILE_MODE);
-        } catch (NativeException e) {
-            if (e.errno() == Errno.EEXIST) {
-                throw new FileAlreadyExistsException(path.toString());
-            }
-            throw e;
         }
     }
 
@@ -291,9 +277,18 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     }
 
     private void settleLog(PositionalFile file, Qcow2Image image, StoreContext context) throws IOException {
+        withData(file, image, data -> new Qcow2Store(file, data, image, context, maxLogBytes).release());
+    }
+
+    /** What is done to an image and the file that has its data. */
+    private interface Work {
+        void on(PositionalFile data) throws IOException;
+    }
+
+    private static void withData(PositionalFile file, Qcow2Image image, Work work) throws IOException {
         PositionalFile data = dataOf(file, image, false);
         try {
-            new Qcow2Store(file, data, image, context, maxLogBytes).release();
+            work.on(data);
         } finally {
             if (data != file) {
                 data.close();
@@ -305,18 +300,12 @@ public final class Qcow2Format implements ExceptionStoreProvider {
     public void resize(PositionalFile file, Path image, UUID bootId, Origin origin, long sizeBytes, boolean mayShrink)
             throws IOException {
         settleLog(file, image, bootId);
-        Qcow2Image found = Qcow2Image.read(file, image);
-        PositionalFile data = dataOf(file, found, false);
-        try {
+        withData(file, Qcow2Image.read(file, image), data -> {
             if (data != file && !Libc.statx(Path.of(data.name())).isRegular()) {
                 throw new UnsupportedFormatException(
                         image + ": its data file " + data.name() + " is no regular file, and has the size it has");
             }
             new Qcow2Resize(file, data, image, bootId, origin).run(sizeBytes, mayShrink);
-        } finally {
-            if (data != file) {
-                data.close();
-            }
-        }
+        });
     }
 }

@@ -93,8 +93,7 @@ final class Qcow2Resize {
         Closeable releasing = store::release; // the file is the caller's
         try (releasing) {
             if (header.hasExternalData()) {
-                // Whatever it has past the old end is not the disk's. What is not mapped there reads as zeros in it,
-                // too.
+                // What it has past the old end is not the disk's. What is not mapped there reads as zeros in it, too.
                 data.truncate(Math.min(data.size(), header.size()));
                 data.truncate(sizeBytes);
             }

@@ -55,30 +55,31 @@ final class SpareTables {
     }
 
     private void make(int wanted) throws IOException {
+        try {
+            makeAll(wanted);
+        } catch (IOException e) {
+            if (wanted == 1 || Errno.of(e) != Errno.ENOSPC) {
+                throw e;
+            }
+            makeAll(1); // of a full disk, the last there is
+        }
+    }
+
+    private void makeAll(int wanted) throws IOException {
         long run = hosts.allocate(wanted);
         long first = SlotRun.slot(run);
         int made = SlotRun.count(run);
-        boolean durable = false;
         try {
             for (long i = 0; i < made; i++) {
                 Zeros.write(file, (first + i) << clusterBits, 1 << clusterBits);
             }
             file.sync();
-            durable = true;
-        } catch (IOException e) {
-            if (made == 1 || Errno.of(e) != Errno.ENOSPC) {
-                throw e;
-            }
-        } finally {
-            if (!durable) {
-                hosts.giveBack(first, made);
-            }
-        }
-        if (durable) {
             next = first;
             count = made;
-        } else {
-            make(1); // of a full disk, the last there is
+        } finally {
+            if (count == 0) {
+                hosts.giveBack(first, made);
+            }
         }
     }
 

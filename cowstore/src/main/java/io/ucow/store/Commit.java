@@ -234,9 +234,8 @@ final class Commit implements Closeable {
             throw e;
         }
         if (!clean) {
-            // What is in its map alone can be forgotten in one write. Or a commit was ended when it had done so. Not
-            // beside an
-            // open one, which may have locked a file that is its own.
+            // What is in its map alone can be forgotten in one write. Or a commit was ended when it had done so. It is
+            // closed first, as it may have locked a file that is its own.
             store.close();
             openAndClose();
             store = openToRead(readers);

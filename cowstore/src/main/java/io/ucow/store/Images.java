@@ -157,7 +157,7 @@ public final class Images {
 
     /** Makes a file, locked, and has it written; nothing is left behind when that fails. */
     static void create(ExceptionStoreProvider plugin, Path image, NewContent content) throws IOException {
-        try (NativeFile file = createFile(image)) {
+        try (NativeFile file = NativeFile.createNew(image, FILE_MODE)) {
             boolean done = false;
             try {
                 lock(plugin, file, image, true);
@@ -168,17 +168,6 @@ public final class Images {
                     Files.deleteIfExists(image);
                 }
             }
-        }
-    }
-
-    private static NativeFile createFile(Path image) throws IOException {
-        try {
-            return NativeFile.create(image, FILE_MODE);
-        } catch (NativeException e) {
-            if (e.errno() == Errno.EEXIST) {
-                throw new FileAlreadyExistsException(image.toString());
-            }
-            throw e;
         }
     }
 
@@ -537,7 +526,7 @@ public final class Images {
             n++;
         }
         Path path = copyName(image, n);
-        try (NativeFile copy = createFile(path)) {
+        try (NativeFile copy = NativeFile.createNew(path, FILE_MODE)) {
             boolean done = false;
             try {
                 content.writeTo(copy);

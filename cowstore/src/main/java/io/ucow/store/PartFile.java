@@ -51,8 +51,8 @@ final class PartFile implements Closeable {
         for (Path left : partsOf(name, prefix)) {
             removeUnlessInUse(left);
         }
-        // Who creates it sees to it that there is none of that name: secure random numbers, which take longer, need not
-        // be.
+        // Who creates it sees to it that there is none of that name: no need for secure random numbers, which take
+        // longer.
         String digits = HexFormat.of().toHexDigits(ThreadLocalRandom.current().nextInt());
         PartFile file = new PartFile(name, name.resolveSibling(prefix + digits));
         Runtime.getRuntime().addShutdownHook(file.atExit);

@@ -3,6 +3,7 @@ package io.ucow.sys;
 import com.kenai.jffi.MemoryIO;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -80,6 +81,18 @@ public final class NativeFile implements PositionalFile {
      */
     public static NativeFile create(Path path, int mode) throws NativeException {
         return new NativeFile(path.toString(), Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode);
+    }
+
+    /** As {@link #create}. @throws FileAlreadyExistsException when there is one, with the path as its message */
+    public static NativeFile createNew(Path path, int mode) throws IOException {
+        try {
+            return create(path, mode);
+        } catch (NativeException e) {
+            if (e.errno() == Errno.EEXIST) {
+                throw new FileAlreadyExistsException(path.toString());
+            }
+            throw e;
+        }
     }
 
     /** Another descriptor of the same file, also when its name means another one by now. Flags as {@link #open}. */

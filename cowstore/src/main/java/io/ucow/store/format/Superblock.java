@@ -366,6 +366,15 @@ public record Superblock(
 
     /** The same with another root of the checksums, 0 for none known. */
     public Superblock withSumsRoot(long newSumsRoot) {
+        return withPages(newSumsRoot, mapReserve);
+    }
+
+    /** A copy, of the same generation, with other slots set aside for map pages, from {@code slot} on; 0 for none. */
+    public Superblock withMapReserve(long slot) {
+        return withPages(sumsRoot, slot);
+    }
+
+    private Superblock withPages(long newSumsRoot, long newMapReserve) {
         return copy(
                 compatibleFeatures,
                 generation,
@@ -376,22 +385,7 @@ public record Superblock(
                 origin,
                 maxBytes,
                 newSumsRoot,
-                mapReserve);
-    }
-
-    /** A copy, of the same generation, with other slots set aside for map pages, from {@code slot} on; 0 for none. */
-    public Superblock withMapReserve(long slot) {
-        return copy(
-                compatibleFeatures,
-                generation,
-                geometry,
-                rootPage,
-                journalHead,
-                bootId,
-                origin,
-                maxBytes,
-                sumsRoot,
-                slot);
+                newMapReserve);
     }
 
     /** The next generation with another origin, or null, and the same map. */

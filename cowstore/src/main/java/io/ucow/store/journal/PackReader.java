@@ -5,8 +5,7 @@ import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.StampedLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -50,9 +49,7 @@ final class PackReader {
     private final BufferPool storedBuffers;
     private final BufferPool segmentBuffers;
     private final Line[] lines;
-    private final LongAdder damaged = new LongAdder();
-    /** Whether the first of them was logged; of the others there is the count. */
-    private final AtomicBoolean told = new AtomicBoolean();
+    private final AtomicLong damaged = new AtomicLong();
 
     PackReader(PositionalFile file, PackedForm form, int chunkShift) {
         this.file = file;
@@ -68,7 +65,7 @@ final class PackReader {
 
     /** Reads that found a packed chunk damaged. */
     long damagedReads() {
-        return damaged.sum();
+        return damaged.get();
     }
 
     /**
@@ -108,9 +105,8 @@ final class PackReader {
     }
 
     private IOException damaged(long chunk, long entry, IOException cause) {
-        damaged.increment();
         IOException e = new IOException(at(chunk, entry) + cause.getMessage(), cause);
-        if (told.compareAndSet(false, true)) {
+        if (damaged.getAndIncrement() == 0) { // of the others there is the count
             LOG.error("{}; its reads fail, see 'ucow check'", e.getMessage());
         }
         return e;

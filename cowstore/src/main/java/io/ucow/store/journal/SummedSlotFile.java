@@ -9,8 +9,7 @@ import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.zip.CRC32C;
 import org.slf4j.Logger;
@@ -49,9 +48,7 @@ final class SummedSlotFile extends SlotFile {
     private final SumTable sums;
     private final BufferPool blocks = BufferPool.shared(SumTable.BLOCK_SHIFT);
     private final ReentrantLock[] locks = new ReentrantLock[LOCKS];
-    private final LongAdder damaged = new LongAdder();
-    /** Whether the first of them was logged; of the others there is the count. */
-    private final AtomicBoolean told = new AtomicBoolean();
+    private final AtomicLong damaged = new AtomicLong();
 
     SummedSlotFile(PositionalFile file, SumTable sums, boolean keepsSpace) {
         super(file, keepsSpace);
@@ -184,8 +181,7 @@ final class SummedSlotFile extends SlotFile {
     }
 
     private DamagedBlockException damaged(DamagedBlockException e) {
-        damaged.increment();
-        if (told.compareAndSet(false, true)) {
+        if (damaged.getAndIncrement() == 0) { // of the others there is the count
             LOG.error("{}; its reads fail, see 'ucow scrub'", e.getMessage());
         }
         return e;
@@ -316,7 +312,7 @@ final class SummedSlotFile extends SlotFile {
 
     @Override
     long damagedReads() {
-        return damaged.sum();
+        return damaged.get();
     }
 
     /** Locks the blocks {@code first..end-1}, the lock with the lowest number first. @return what {@link #unlock} takes */
