@@ -32,9 +32,10 @@ import picocli.CommandLine.Spec;
         footer = {
             "",
             "Targets: native (a raw copy under a loop device), qemu and qemu-ext (qemu-storage-daemon's FUSE export of a",
-            "qcow2 overlay), nbdkit (cow filter, nbdfuse), xmount, ucow-jnr, ucow-direct, ucow-qcow2 (an overlay as qemu's);",
-            "for the jobs on stores, store-plain, store-lz4 and store-checksums. Those that are not installed are left out. All",
-            "data fits in the page cache. The defaults take about half an hour.",
+            "qcow2 overlay), nbdkit (cow filter, nbdfuse), xmount, pass-through (a raw copy through ucow's transport direct),",
+            "ucow-jnr, ucow-direct, ucow-qcow2 (an overlay as qemu's); for the jobs on stores, store-plain, store-lz4 and",
+            "store-checksums. Those that are not installed are left out. All data fits in the page cache. The defaults take",
+            "about half an hour.",
             "",
             "bin/bench --engine [JMH's options] measures the engine alone."
         })

@@ -45,6 +45,7 @@ final class JsonReport {
             row.put("ucow", ucow.name());
             put(row, "ratioToQemu", comparison.qemu());
             put(row, "ratioToNative", comparison.nativeLoop());
+            put(row, "ratioToPassThrough", comparison.passThrough());
             put(row, "p99RatioToQemu", comparison.qemuP99());
         });
         return row;

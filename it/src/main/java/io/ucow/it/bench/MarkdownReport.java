@@ -98,6 +98,10 @@ final class MarkdownReport {
             heads.add(ucow.label() + " / native");
             heads.add("p99 / QEMU's");
         }
+        boolean hasPassThrough = ucow != null && first(Target.Family.PASS_THROUGH) != null;
+        if (hasPassThrough) {
+            heads.add(ucow.label() + " / pass-through");
+        }
         Target qcow2 = first(Target.Family.QCOW2);
         Target qemu = first(Target.Family.QEMU);
         boolean compares = qcow2 != null && qemu != null;
@@ -116,6 +120,9 @@ final class MarkdownReport {
                 cells.add(ratio(comparison.qemu()));
                 cells.add(ratio(comparison.nativeLoop()));
                 cells.add(ratio(comparison.qemuP99()));
+                if (hasPassThrough) {
+                    cells.add(ratio(comparison.passThrough()));
+                }
             }
             if (compares) {
                 cells.add(ratio(results.rateRatio(metric, qcow2, qemu)));

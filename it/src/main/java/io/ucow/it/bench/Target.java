@@ -11,6 +11,8 @@ interface Target {
         NATIVE,
         QEMU,
         OTHER,
+        /** ucow's transport without its engine. */
+        PASS_THROUGH,
         UCOW,
         /** ucow with an image in QEMU's format: compared with QEMU on such an image. */
         QCOW2,

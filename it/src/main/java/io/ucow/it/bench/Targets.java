@@ -33,6 +33,7 @@ final class Targets {
                 new Qemu("qemu-ext", "QEMU extended_l2", ",extended_l2=on,cluster_size=128k"),
                 new Nbdkit(),
                 new Xmount(),
+                new PassThrough(ucow),
                 new Ucow("ucow-jnr", "ucow `jnr`", Target.Family.UCOW, "jnr", List.of(), ucow),
                 new Ucow("ucow-direct", "ucow `direct`", Target.Family.UCOW, DIRECT, List.of(), ucow),
                 new Ucow("ucow-qcow2", "ucow qcow2", Target.Family.QCOW2, DIRECT, QCOW2, ucow)));
@@ -300,6 +301,41 @@ final class Targets {
                     .run();
             attachment.onClose(() -> scratch.program("umount", dir).run());
             attachLoop(scratch, attachment, dir.resolve("base.dd"), true);
+            return attachment;
+        }
+    }
+
+    /** The transport {@code direct} alone: a raw copy served as it is, by a device table with a linear target. */
+    private record PassThrough(Path ucow) implements Target {
+        private static final int SECTOR = 512;
+
+        @Override
+        public String name() {
+            return "pass-through";
+        }
+
+        @Override
+        public Family family() {
+            return Family.PASS_THROUGH;
+        }
+
+        @Override
+        public Attachment attach(Scratch scratch) throws IOException {
+            Path copy = scratch.path("copy.img");
+            Path table = scratch.path("copy.table");
+            Attachment attachment = new Attachment();
+            deleteOnClose(attachment, copy);
+            deleteOnClose(attachment, table);
+            scratch.program("cp", "--sparse=never", "--reflink=never", scratch.base(), copy)
+                    .run();
+            Files.writeString(
+                    table, "disk: 0 " + Files.size(scratch.base()) / SECTOR + " linear " + copy.toRealPath() + " 0\n");
+            Path dir = Files.createDirectory(scratch.path("linear"));
+            deleteOnClose(attachment, dir);
+            scratch.program(ucow, "mount", "--transport", DIRECT, "--table", table, dir)
+                    .run();
+            attachment.onClose(() -> scratch.program(ucow, "unmount", dir).run());
+            attachLoop(scratch, attachment, dir.resolve("disk"), true);
             return attachment;
         }
     }

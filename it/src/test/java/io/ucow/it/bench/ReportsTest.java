@@ -3,6 +3,7 @@ package io.ucow.it.bench;
 import static io.ucow.it.bench.FakeTarget.LAX;
 import static io.ucow.it.bench.FakeTarget.LZ4;
 import static io.ucow.it.bench.FakeTarget.NATIVE;
+import static io.ucow.it.bench.FakeTarget.PASS_THROUGH;
 import static io.ucow.it.bench.FakeTarget.PLAIN;
 import static io.ucow.it.bench.FakeTarget.QCOW2;
 import static io.ucow.it.bench.FakeTarget.QEMU;
@@ -102,6 +103,22 @@ class ReportsTest {
                 |---|---|---|---|---|---|---|---|---|---|
                 | read-4k-qd16 | IOPS | 400 | 500 | 1000 | 800 | 2.00 | – | – | 2.00 |
                 """);
+    }
+
+    @Test
+    void theEngineIsComparedWithItsTransportAlone() throws Exception {
+        Results images = new Results(List.of(PASS_THROUGH, UCOW), List.of(READ));
+        Metric read = READ.metrics().get(0);
+        images.add(read, PASS_THROUGH, 1, Sample.of(500));
+        images.add(read, UCOW, 1, Sample.of(450));
+        assertThat(new MarkdownReport(images, Map.of()).toString()).contains("""
+                | job | unit | pass-through | ucow | ucow / better QEMU | ucow / native | p99 / QEMU's | ucow / pass-through |
+                |---|---|---|---|---|---|---|---|
+                | read-4k-qd16 | IOPS | 500 | 450 | – | – | – | 0.90 |
+                """);
+        String json = JsonReport.of(images, Map.of(), new JsonObject());
+        assertThat(JsonParser.object().from(json).getArray("rows").getObject(0).getDouble("ratioToPassThrough"))
+                .isEqualTo(0.9);
     }
 
     @Test
