@@ -17,7 +17,7 @@ import java.util.function.UnaryOperator;
  * <p>Threading: the record is one sequence; calls from several threads take their places in it.
  */
 public final class FaultFile implements PositionalFile {
-    /** The unit that a disk writes whole or not at all. */
+    /** The unit that a disk writes whole or not at all, unless the file is made with another. */
     public static final int SECTOR = 512;
 
     /**
@@ -45,13 +45,20 @@ public final class FaultFile implements PositionalFile {
 
     private final List<Event> events = new ArrayList<>();
     private final byte[] initial;
+    private final int sectorBytes;
     private byte[] content;
     private final Prefix killed = new Prefix();
     private final Unsynced unsynced = new Unsynced();
 
     /** @param content the file's from now on; whoever gave it leaves it as it is */
     public FaultFile(byte[] content) {
+        this(content, SECTOR);
+    }
+
+    /** @param sectorBytes what the disk writes whole or not at all */
+    public FaultFile(byte[] content, int sectorBytes) {
         this.initial = content;
+        this.sectorBytes = sectorBytes;
         this.content = content;
     }
 
@@ -67,7 +74,7 @@ public final class FaultFile implements PositionalFile {
 
     /** The record without those syncs whose index {@code drop} accepts: a program that forgot them. */
     public synchronized FaultFile forgetting(IntPredicate drop) {
-        FaultFile other = new FaultFile(initial);
+        FaultFile other = new FaultFile(initial, sectorBytes);
         for (int i = 0; i < events.size(); i++) {
             Event e = events.get(i);
             // Keeps its place, so that the model's notes stay right.
@@ -78,14 +85,14 @@ public final class FaultFile implements PositionalFile {
 
     /** The record with each call as {@code change} makes it, in the same places: a program that wrote something else. */
     public synchronized FaultFile replacing(UnaryOperator<Event> change) {
-        FaultFile other = new FaultFile(initial);
+        FaultFile other = new FaultFile(initial, sectorBytes);
         events.forEach(e -> other.events.add(change.apply(e)));
         return other;
     }
 
     /** The same file for the process that comes after one that died at {@code cut}: nothing more is durable than then. */
     public synchronized FaultFile continuedAt(int cut) {
-        FaultFile other = new FaultFile(initial);
+        FaultFile other = new FaultFile(initial, sectorBytes);
         other.events.addAll(events.subList(0, cut));
         other.content = killedAt(cut);
         return other;
@@ -112,9 +119,9 @@ public final class FaultFile implements PositionalFile {
             if (random.nextInt(16) < keepOf16) {
                 byte[] chosen = candidates.get(
                         random.nextBoolean() ? candidates.size() - 1 : random.nextInt(candidates.size()));
-                int at = (int) (sector * SECTOR);
+                int at = (int) (sector * sectorBytes);
                 if (at < left.length) {
-                    System.arraycopy(chosen, 0, left, at, Math.min(SECTOR, left.length - at));
+                    System.arraycopy(chosen, 0, left, at, Math.min(sectorBytes, left.length - at));
                 }
             }
         });
@@ -178,18 +185,18 @@ public final class FaultFile implements PositionalFile {
 
         private void settle(long from, long end) {
             System.arraycopy(bytes, (int) from, durable, (int) from, (int) (end - from));
-            versions.subMap(from / SECTOR, end / SECTOR).clear();
+            versions.subMap(from / sectorBytes, end / sectorBytes).clear();
         }
 
         private void add(Event e) {
             int before = bytes.length;
             bytes = apply(bytes, e);
             sizes.add(bytes.length);
-            long first = e.offset() / SECTOR;
+            long first = e.offset() / sectorBytes;
             long end = e.isCut() ? before : e.offset() + e.data().length;
-            for (long s = first; s * SECTOR < end && (e.isCut() || e.data().length > 0); s++) {
-                int at = (int) Math.min(s * SECTOR, bytes.length);
-                byte[] sector = Arrays.copyOfRange(bytes, at, at + SECTOR);
+            for (long s = first; s * sectorBytes < end && (e.isCut() || e.data().length > 0); s++) {
+                int at = (int) Math.min(s * sectorBytes, bytes.length);
+                byte[] sector = Arrays.copyOfRange(bytes, at, at + sectorBytes);
                 versions.computeIfAbsent(s, k -> new ArrayList<>()).add(sector);
             }
         }
