@@ -28,7 +28,7 @@ public record CreateOptions(
     /** @throws IllegalArgumentException in words fit for a command line's user */
     public CreateOptions {
         if (base.isEmpty() && sizeBytes.isEmpty()) {
-            throw new IllegalArgumentException("a device without a base needs a size");
+            throw new IllegalArgumentException("a device without a base needs a size; add --size SIZE, or --base BASE");
         }
     }
 }

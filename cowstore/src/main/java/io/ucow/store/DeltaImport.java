@@ -85,6 +85,10 @@ public final class DeltaImport {
         @Override
         public void requireBase(Path image, LayerOrigin frozen, Optional<ContentId> found) throws IOException {
             DeltaHeader.Since since = header.since().orElseThrow();
+            if (found.equals(Optional.of(header.content())) && !since.content().equals(header.content())) {
+                throw new OriginChangedException(
+                        image + ": holds what " + name + " brings already; there is nothing to import");
+            }
             String what = null;
             if (!found.equals(Optional.of(since.content()))) {
                 what = "it holds content " + found.map(ContentId::toString).orElse("of no known id") + ", expected "
@@ -170,7 +174,9 @@ public final class DeltaImport {
     private static IOException orFull(Path image, IOException failure) {
         return Errno.of(failure) == Errno.ENOSPC || failure instanceof StoreFullException
                 ? new StoreFullException(
-                        image + ": no space left for what the stream has; nothing was changed", failure)
+                        image
+                                + ": no space left for what the stream has; nothing was changed; make room, and import it again",
+                        failure)
                 : failure;
     }
 }

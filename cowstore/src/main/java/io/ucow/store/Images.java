@@ -356,6 +356,20 @@ public final class Images {
 
     /** The same of an image that is locked, and that the caller closes. */
     static void resize(LockedImage locked, long sizeBytes, boolean mayShrink) throws IOException {
+        try {
+            tryResize(locked, sizeBytes, mayShrink);
+        } catch (IOException e) {
+            if (Errno.of(e) != Errno.ENOSPC || e instanceof StoreFullException) {
+                throw e;
+            }
+            throw new StoreFullException(
+                    locked.image() + ": no space left for what a size of " + sizeBytes
+                            + " bytes takes; it holds what it held; make room, and run it again",
+                    e);
+        }
+    }
+
+    private static void tryResize(LockedImage locked, long sizeBytes, boolean mayShrink) throws IOException {
         ExceptionStoreProvider plugin = locked.plugin();
         NativeFile file = locked.file();
         Path image = locked.image();

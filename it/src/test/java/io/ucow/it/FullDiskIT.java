@@ -23,6 +23,7 @@ class FullDiskIT {
     private static final int WRITE = 16 << 10;
 
     private static final int STRIDE = 2 * WRITE;
+    private static final int NO_SPACE = 14;
     private static final String BALLAST = "ballast";
 
     /** What the store is on: a file system of 24 MiB or so. */
@@ -110,6 +111,9 @@ class FullDiskIT {
             written = fill(device);
         }
         mounted.unmount();
+        home.check(image);
+        assertThat(home.ucow("resize", image, "100G").exit(NO_SPACE).stderr())
+                .contains(": no space left for what a size of 107374182400 bytes takes; it holds what it held; make room");
         home.check(image);
 
         try (DirectFile device = DirectFile.open(home.mount(image).file())) {
