@@ -77,7 +77,7 @@ final class Runner {
     }
 
     private void runStage(Stage stage, List<Job> selected, Target target, int round) throws IOException {
-        scratch.settle();
+        scratch.settle(0);
         List<Job> open = new ArrayList<>(selected);
         try (Attachment attachment = stage == Stage.TREE ? target.attachTree(scratch) : target.attach(scratch)) {
             if (stage == Stage.ALTERED && !selected.contains(Job.FILL)) {
@@ -113,7 +113,7 @@ final class Runner {
                         .run();
                 long bytes = writeData(data, job.scale());
                 moved = target.overlay(scratch, base, data);
-                scratch.settle();
+                scratch.settle(bytes);
                 double seconds =
                         job.flattens() ? seconds(moved.flatten(), scratch.out()) : seconds(moved.commit(), base);
                 add(job.metrics().get(0), target, round, Sample.of(bytes / seconds / 1e6));
@@ -135,7 +135,7 @@ final class Runner {
             try {
                 Program program = target.compress(scratch, job.codec()).orElse(null);
                 if (program != null) {
-                    scratch.settle();
+                    scratch.settle(sizeBytes);
                     double seconds = seconds(program, scratch.out());
                     add(job.metrics().get(0), target, round, Sample.of(sizeBytes / seconds / 1e6));
                     add(job.metrics().get(1), target, round, Sample.of(scratch.takenBytes(scratch.out()) / 1e6));
@@ -174,7 +174,7 @@ final class Runner {
     }
 
     private void runJob(Job job, Path device, Target target, int round) throws IOException {
-        scratch.settle();
+        scratch.settle(sizeBytes);
         try {
             if (job.equals(Job.BONNIE)) {
                 bonnie(device).forEach((metric, sample) -> add(metric, target, round, sample));

@@ -5,10 +5,13 @@ import io.ucow.loop.LoopDevice;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -117,9 +120,24 @@ final class Scratch implements Closeable {
         return Long.parseLong(blocks) * 512;
     }
 
-    /** Returns when everything written so far is on disk, so that the next job does not pay for the last one's writes. */
-    void settle() throws IOException {
+    /**
+     * Returns when everything written so far is on disk, so that the next job does not pay for the last one's writes, and
+     * has free memory that was in use a moment ago: where a virtual machine gives what is free back to its host, which may
+     * take its time to hand it out again, it would be chance who waits for that.
+     *
+     * @param memoryBytes that the page cache may need for what is written next
+     */
+    void settle(long memoryBytes) throws IOException {
         program("sync", "--file-system", root).within(Duration.ofMinutes(5)).run();
+        Path touched = path("touched");
+        ByteBuffer piece = ByteBuffer.allocateDirect(MIB);
+        try (FileChannel file = FileChannel.open(touched, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+            while (file.position() < memoryBytes) {
+                file.write(piece.clear());
+            }
+        } finally {
+            Files.deleteIfExists(touched);
+        }
     }
 
     /**
