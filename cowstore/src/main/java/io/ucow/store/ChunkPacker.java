@@ -9,7 +9,7 @@ import java.io.IOException;
  * <p>Chunks are visited in rounds: one that was written to since the round before is passed over and gets a second chance
  * in the next.
  *
- * <p>Threading: confined to the thread that packs, but for {@link #hasWork}.
+ * <p>Threading: any number of threads may pack at once; each gets other chunks of the round.
  */
 public interface ChunkPacker extends ChunkMover {
     /** What {@link #next} says at the end of a round. */

@@ -103,7 +103,7 @@ public final class Flattening {
         private static final long PACK_EVERY_BYTES = 64 << 20;
 
         private final CowDevice image;
-        private final AtomicLong unpacked = new AtomicLong();
+        private final AtomicLong written = new AtomicLong();
 
         PackingSink(CowDevice image) {
             this.image = image;
@@ -113,11 +113,10 @@ public final class Flattening {
         public void write(long offset, ByteBuffer src) throws IOException {
             int n = src.remaining();
             image.write(offset, src);
-            long before = unpacked.getAndAdd(n);
-            if (before < PACK_EVERY_BYTES && before + n >= PACK_EVERY_BYTES) {
-                // One of the copy's two threads; the other goes on.
+            long before = written.getAndAdd(n);
+            if (before / PACK_EVERY_BYTES != (before + n) / PACK_EVERY_BYTES) {
+                // One of the copy's threads; another goes on, and joins it when as much has been written again.
                 image.packAll();
-                unpacked.set(0);
             }
         }
     }

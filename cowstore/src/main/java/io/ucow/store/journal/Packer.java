@@ -12,7 +12,6 @@ import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 
 /**
  * Moves a store's cold chunks into packs. It goes round the map as the hand of a clock: a slot that has been written since
@@ -21,7 +20,7 @@ import java.util.Arrays;
  *
  * <p>Chunks that lie in the base in part stay: packed, they would hold the base's bytes, too.
  *
- * <p>Threading: as {@link ChunkPacker}; {@link #noteWrite} may be called by anyone.
+ * <p>Threading: as {@link ChunkPacker}; {@link #noteWrite} may be called by anyone. The hand is guarded by this.
  */
 final class Packer implements ChunkPacker, AutoCloseable {
     /** What one call of {@link #next} looks at, at the most, in chunks. */
@@ -45,17 +44,11 @@ final class Packer implements ChunkPacker, AutoCloseable {
     /** Where the hand is: the next chunk to look at. */
     private long hand;
     /** True when this round met chunks that are to be looked at again. */
-    private boolean again;
+    private volatile boolean again;
     /** True when a slot was written since the round began. Written by anyone, taken back by who packs. */
     private volatile boolean noted;
 
     private volatile Runnable wake = () -> {};
-
-    /** What is in the buffer: as {@link FrozenChunks} numbers them, and how long each is. */
-    private int[] collected = new int[16];
-
-    private int[] lengths = new int[16];
-    private int count;
 
     Packer(
             UcowStore store,
@@ -102,6 +95,10 @@ final class Packer implements ChunkPacker, AutoCloseable {
     public int next(long[] chunks) throws IOException {
         // Before any chunk is frozen: it may take a sync.
         store.limitWaiting();
+        return advance(chunks);
+    }
+
+    private synchronized int advance(long[] chunks) {
         if (hand == 0) {
             noted = false;
             again = false;
@@ -145,7 +142,7 @@ final class Packer implements ChunkPacker, AutoCloseable {
         ByteBuffer pack = packBuffers.take();
         boolean done = false;
         try {
-            count = 0;
+            Collected collected = new Collected(chunks.size());
             for (int i = 0; i < chunks.size(); i++) {
                 readRaw(chunks.entry(i), raw);
                 int held = blocks.heldBytes(RemapEntry.missing(chunks.entry(i)));
@@ -153,30 +150,44 @@ final class Packer implements ChunkPacker, AutoCloseable {
                 if (n == 0) {
                     marks.setIncompressible(RemapEntry.slotOf(chunks.entry(i)));
                 } else {
-                    collect(i, n);
+                    collected.add(i, n);
                     pack.position(pack.position() + n);
                 }
                 if (pack.remaining() < form.mostBytes()) {
-                    place(chunks, pack.flip());
+                    place(chunks, collected, pack.flip());
+                    collected.count = 0;
                     pack.clear();
                 }
             }
-            place(chunks, pack.flip());
+            place(chunks, collected, pack.flip());
             done = true;
         } finally {
-            again |= !done;
+            if (!done) {
+                again = true;
+            }
             packBuffers.give(pack);
             rawBuffers.give(raw);
         }
     }
 
-    private void collect(int i, int lengthBytes) {
-        if (count == collected.length) {
-            collected = Arrays.copyOf(collected, 2 * count);
-            lengths = Arrays.copyOf(lengths, 2 * count);
+    /** What is in the buffer. */
+    private static final class Collected {
+        /** As {@link FrozenChunks} numbers them. */
+        final int[] chunks;
+        /** How long each is, in bytes. */
+        final int[] lengths;
+
+        int count;
+
+        Collected(int most) {
+            this.chunks = new int[most];
+            this.lengths = new int[most];
         }
-        collected[count] = i;
-        lengths[count++] = lengthBytes;
+
+        void add(int chunk, int lengthBytes) {
+            chunks[count] = chunk;
+            lengths[count++] = lengthBytes;
+        }
     }
 
     /** Reads the whole of a chunk; blocks that its slot lacks are the base's, which has nothing there. */
@@ -200,23 +211,23 @@ final class Packer implements ChunkPacker, AutoCloseable {
     }
 
     /** Writes what was collected to free slots, and commits it. */
-    private void place(FrozenChunks chunks, ByteBuffer pack) throws IOException {
+    private void place(FrozenChunks chunks, Collected collected, ByteBuffer pack) throws IOException {
+        int[] lengths = collected.lengths;
         int total = pack.limit();
         int at = 0;
-        for (int from = 0; from < count; ) {
+        for (int from = 0; from < collected.count; ) {
             long run = slots.allocate((total - at + chunkSize - 1) >>> chunkShift);
             long room = (long) SlotRun.count(run) << chunkShift;
             int to = from;
             int bytes = 0;
-            while (to < count && bytes + lengths[to] <= room) {
+            while (to < collected.count && bytes + lengths[to] <= room) {
                 bytes += lengths[to++];
             }
             write(pack.limit(at + bytes).position(at), run);
-            commit(chunks, from, to, SlotRun.slot(run) << chunkShift);
+            commit(chunks, collected, from, to, SlotRun.slot(run) << chunkShift);
             at += bytes;
             from = to;
         }
-        count = 0;
     }
 
     /** Writes to the first slots of a run and gives the others back; all of them if it fails. */
@@ -235,7 +246,8 @@ final class Packer implements ChunkPacker, AutoCloseable {
         slots.free(slot + used, SlotRun.count(run) - used);
     }
 
-    private void commit(FrozenChunks chunks, int from, int to, long offset) throws IOException {
+    private void commit(FrozenChunks chunks, Collected collected, int from, int to, long offset) throws IOException {
+        int[] lengths = collected.lengths;
         long place = offset;
         for (int i = from; i < to; i++) {
             // All of them before the first is committed, and may be given up again.
@@ -248,7 +260,7 @@ final class Packer implements ChunkPacker, AutoCloseable {
             for (; tried < to; tried++) {
                 long entry = RemapEntry.packed(place, lengths[tried]);
                 place += lengths[tried];
-                chunks.commit(collected[tried], 1, entry);
+                chunks.commit(collected.chunks[tried], 1, entry);
             }
         } finally {
             for (int i = tried + 1; i < to; i++) {
