@@ -294,7 +294,7 @@ class UcowCliTest {
         assertThat(out.toString()).isEqualTo(temporary.toRealPath().resolve("old.cow") + "\n");
         assertThat(sizeOf(copy)).isEqualTo(2 << 20);
         assertThat(ucow("import", delta, copy)).isEqualTo(ExitCodes.BASE_CHANGED);
-        assertOneErrorLine(copy.toString(), "does not hold what", "is relative to");
+        assertOneErrorLine(copy.toString(), "holds what", "brings already");
         assertThat(ucow("import", image, copy)).isEqualTo(ExitCodes.UNSUPPORTED);
         assertOneErrorLine("is not a stream that 'ucow export' wrote");
     }

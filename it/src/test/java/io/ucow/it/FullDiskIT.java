@@ -112,9 +112,7 @@ class FullDiskIT {
         }
         mounted.unmount();
         home.check(image);
-        assertThat(home.ucow("resize", image, "100G").exit(NO_SPACE).stderr())
-                .contains(
-                        ": no space left for what a size of 107374182400 bytes takes; it holds what it held; make room");
+        assertThat(home.ucow("resize", image, "100G").exit(NO_SPACE).stderr()).contains("make room");
         home.check(image);
 
         try (DirectFile device = DirectFile.open(home.mount(image).file())) {
