@@ -789,7 +789,8 @@ public final class CowDevice implements ImageDevice {
 
     /**
      * Packs every chunk that can be and that is not written to meanwhile, in a store that compresses, and gives the space
-     * back. Not while {@link #startPacking}'s thread is at it.
+     * back. Several threads may be at it; all is packed when one begins after the others have ended. Not while {@link
+     * #startPacking}'s thread is at it.
      */
     void packAll() throws IOException {
         ChunkPacker packer = store.packer();

@@ -2,31 +2,41 @@ package io.ucow.it;
 
 import io.ucow.store.BlockDevice;
 import io.ucow.sys.Errno;
-import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
+import io.ucow.sys.PositionalFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/** The simplest device there is, a plain file, so that a transport can be tested without the engine. */
+/** The simplest device there is, a file, so that a transport can be tested without the engine, or a file be a disk. */
 final class FileDevice implements BlockDevice {
     final AtomicInteger flushes = new AtomicInteger();
     volatile boolean readOnly;
     volatile boolean closed;
 
-    private final NativeFile file;
+    private final PositionalFile file;
     private final long sizeBytes;
     private final int granularityBytes;
 
     /** Creates {@code path}, full of zeros. */
     FileDevice(Path path, long sizeBytes, int granularityBytes) throws IOException {
-        this.file = NativeFile.create(path, 0600);
-        this.file.truncate(sizeBytes);
-        this.sizeBytes = sizeBytes;
+        this(created(path, sizeBytes), granularityBytes);
+    }
+
+    /** @param file of a fixed size, which the device has, too; closed with it */
+    FileDevice(PositionalFile file, int granularityBytes) throws IOException {
+        this.file = file;
+        this.sizeBytes = file.size();
         this.granularityBytes = granularityBytes;
+    }
+
+    private static NativeFile created(Path path, long sizeBytes) throws IOException {
+        NativeFile file = NativeFile.create(path, 0600);
+        file.truncate(sizeBytes);
+        return file;
     }
 
     @Override
@@ -57,11 +67,7 @@ final class FileDevice implements BlockDevice {
     @Override
     public void writeZeroes(long guestOffset, long lengthBytes) throws IOException {
         Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes);
-        int mode = Libc.FALLOC_FL_ZERO_RANGE | Libc.FALLOC_FL_KEEP_SIZE;
-        int result = Libc.fallocate(file.fd(), mode, guestOffset, lengthBytes);
-        if (result < 0) {
-            throw new NativeException("fallocate(ZERO_RANGE)", -result);
-        }
+        file.punchHole(guestOffset, lengthBytes);
     }
 
     @Override

@@ -35,8 +35,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * The power goes while a verb is at work on images in an ext4, names and directories included. The file system is on a
- * {@link RecordedDisk}; the record is cut at many a place, and what is left of the disk is mounted, in what is another
- * boot of the machine. {@code -Ducow.powerloss.cuts=N} looks at more places.
+ * disk that records what it is told; the record is cut at many a place, and what is left of the disk is mounted, in what
+ * is another boot of the machine. {@code -Ducow.powerloss.cuts=N} looks at more places.
  */
 @Tag("once")
 @Timeout(value = 300, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -238,7 +238,7 @@ class PowerLossIT {
         Mount fuse = Transport.named(Requirements.transport())
                 .mount(
                         directory,
-                        List.of(new ImageFile("disk", new RecordedDisk(record), Map.of())),
+                        List.of(new ImageFile("disk", new FileDevice(record, SECTOR_BYTES), Map.of())),
                         MountOptions.of(CacheMode.NONE));
         try {
             LoopDevice loop = LoopControl.attach(

@@ -63,6 +63,15 @@ final class Targets {
         attachment.onClose(() -> Files.deleteIfExists(file));
     }
 
+    /** A raw copy of the base, all of it allocated. */
+    private static Path copyBase(Scratch scratch, Attachment attachment) throws IOException {
+        Path copy = scratch.path("copy.img");
+        deleteOnClose(attachment, copy);
+        scratch.program("cp", "--sparse=never", "--reflink=never", scratch.base(), copy)
+                .run();
+        return copy;
+    }
+
     /** A raw copy under a loop device with the kernel's defaults: no copy-on-write, nothing in user space. */
     private record Native() implements Target {
         @Override
@@ -77,12 +86,8 @@ final class Targets {
 
         @Override
         public Attachment attach(Scratch scratch) throws IOException {
-            Path copy = scratch.path("copy.img");
             Attachment attachment = new Attachment();
-            deleteOnClose(attachment, copy);
-            scratch.program("cp", "--sparse=never", "--reflink=never", scratch.base(), copy)
-                    .run();
-            attachLoop(scratch, attachment, copy, false);
+            attachLoop(scratch, attachment, copyBase(scratch, attachment), false);
             return attachment;
         }
 
@@ -321,13 +326,10 @@ final class Targets {
 
         @Override
         public Attachment attach(Scratch scratch) throws IOException {
-            Path copy = scratch.path("copy.img");
-            Path table = scratch.path("copy.table");
             Attachment attachment = new Attachment();
-            deleteOnClose(attachment, copy);
+            Path copy = copyBase(scratch, attachment);
+            Path table = scratch.path("copy.table");
             deleteOnClose(attachment, table);
-            scratch.program("cp", "--sparse=never", "--reflink=never", scratch.base(), copy)
-                    .run();
             Files.writeString(
                     table, "disk: 0 " + Files.size(scratch.base()) / SECTOR + " linear " + copy.toRealPath() + " 0\n");
             Path dir = Files.createDirectory(scratch.path("linear"));
