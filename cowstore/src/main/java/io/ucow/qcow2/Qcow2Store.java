@@ -12,6 +12,7 @@ import io.ucow.store.remap.RemapEntry;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -119,6 +120,11 @@ final class Qcow2Store implements ExceptionStore {
     @Override
     public void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
         readAt((RemapEntry.slotOf(entry) << chunkShift) + offsetInChunk, dst);
+    }
+
+    @Override
+    public boolean splice(long entry, int offsetInChunk, int lengthBytes, SpliceTarget target) throws IOException {
+        return data.splice((RemapEntry.slotOf(entry) << chunkShift) + offsetInChunk, lengthBytes, target);
     }
 
     /** As QEMU: a cluster that the file ends before, or in, has zeros there. */

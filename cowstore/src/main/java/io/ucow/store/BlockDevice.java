@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.sys.SpliceTarget;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -24,6 +25,17 @@ public interface BlockDevice extends Closeable {
 
     /** Fills {@code dst} with what the device holds from {@code guestOffset}; {@code dst} must be direct. */
     void read(long guestOffset, ByteBuffer dst) throws IOException;
+
+    /**
+     * Reads without a copy: if all of the range lies in one piece of one file, {@code target} is given that place, and
+     * nobody else gets it before this call returns.
+     *
+     * @param lengthBytes {@code > 0}
+     * @return what {@code target} said; false, too, where the range has no such place: {@link #read} it then
+     */
+    default boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        return false;
+    }
 
     /**
      * Writes all of {@code src}, which must be direct. On return the bytes survive the death of this process, and power

@@ -6,6 +6,7 @@ import io.ucow.store.remap.SlotRun;
 import io.ucow.sys.BufferPool;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Objects;
@@ -110,6 +111,26 @@ public final class CowDevice implements ImageDevice {
         } finally {
             readers.exit(ticket);
             dst.limit(end);
+        }
+    }
+
+    @Override
+    public boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes());
+        int ticket = readers.enter();
+        try {
+            long chunk = geometry.chunkOf(guestOffset);
+            int within = geometry.offsetInChunk(guestOffset);
+            long entry = store.lookup(chunk);
+            if (runLength(chunk, entry, within, lengthBytes, false) < lengthBytes) {
+                return false;
+            }
+            if (RemapEntry.isOrigin(entry) || isMissing(entry, within)) {
+                return origin.splice(guestOffset, lengthBytes, target);
+            }
+            return RemapEntry.isSlot(entry) && store.splice(entry, within, lengthBytes, target);
+        } finally {
+            readers.exit(ticket);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
@@ -32,6 +33,11 @@ final class DeviceOrigin implements Origin {
             device.read(offset, dst);
         }
         Zeros.fill(dst.limit(limit));
+    }
+
+    @Override
+    public boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return lengthBytes <= sizeBytes() - offset && device.splice(offset, lengthBytes, target);
     }
 
     @Override

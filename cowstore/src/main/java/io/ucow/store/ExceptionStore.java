@@ -2,6 +2,7 @@ package io.ucow.store;
 
 import io.ucow.store.remap.RemapEntry;
 import io.ucow.store.remap.SlotRun;
+import io.ucow.sys.SpliceTarget;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -83,6 +84,15 @@ public interface ExceptionStore extends Closeable {
      * @throws DamagedBlockException if the store has checksums, and a block is not what was written
      */
     void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException;
+
+    /**
+     * As {@link #read}, but by reference.
+     *
+     * @return what {@code target} said; false, too, where the store has to look at what it reads
+     */
+    default boolean splice(long entry, int offsetInChunk, int lengthBytes, SpliceTarget target) throws IOException {
+        return false;
+    }
 
     /**
      * Reads from a packed chunk, from {@code offsetInChunk} on into all of {@code dst}, which ends within it.

@@ -5,6 +5,7 @@ import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -91,6 +92,11 @@ final class FileOrigin extends BaseOrigin {
         }
         dst.limit(limit);
         Zeros.fill(dst);
+    }
+
+    @Override
+    public boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return lengthBytes <= sizeBytes - offset && file.splice(offset, lengthBytes, target);
     }
 
     private OriginChangedException becameShorter() {

@@ -1,6 +1,7 @@
 package io.ucow.store;
 
 import io.ucow.sys.FileStatus;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -41,6 +42,11 @@ final class LayerOrigin extends BaseOrigin {
     @Override
     public void read(ByteBuffer dst, long offset) throws IOException {
         content.read(dst, offset);
+    }
+
+    @Override
+    public boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return content.splice(offset, lengthBytes, target);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.ucow.store;
 
+import io.ucow.sys.SpliceTarget;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -15,6 +16,11 @@ public interface Origin extends Closeable {
 
     /** Fills {@code dst}, which must be direct, from {@code offset}; what lies past the end reads as zeros. */
     void read(ByteBuffer dst, long offset) throws IOException;
+
+    /** As {@link BlockDevice#splice}; what lies past the end has no place. */
+    default boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return false;
+    }
 
     /**
      * The first byte at or after {@code offset} that is not in a hole; {@link Long#MAX_VALUE} when only holes follow.

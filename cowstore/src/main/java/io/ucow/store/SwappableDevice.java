@@ -2,6 +2,7 @@ package io.ucow.store;
 
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
+import io.ucow.sys.SpliceTarget;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -375,6 +376,16 @@ public final class SwappableDevice implements ImageDevice {
         int ticket = enter();
         try {
             device.read(guestOffset, dst);
+        } finally {
+            requests.exit(ticket);
+        }
+    }
+
+    @Override
+    public boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        int ticket = enter();
+        try {
+            return device.splice(guestOffset, lengthBytes, target);
         } finally {
             requests.exit(ticket);
         }

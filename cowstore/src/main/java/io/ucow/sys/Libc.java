@@ -61,6 +61,7 @@ public final class Libc {
     private static final int SYNC_FILE_RANGE_WRITE = 2;
 
     private static final int O_CLOEXEC = 0x80000;
+    private static final int O_NONBLOCK = 0x800;
     private static final int AT_EMPTY_PATH = 0x1000;
     private static final int AT_FDCWD = -100;
     private static final int AT_STATX_FORCE_SYNC = 0x2000;
@@ -72,6 +73,7 @@ public final class Libc {
     private static final int F_OFD_GETLK = 36;
     private static final int F_OFD_SETLK = 37;
     private static final int F_DUPFD_CLOEXEC = 1030;
+    private static final int F_SETPIPE_SZ = 1031;
     private static final short F_RDLCK = 0;
     private static final short F_WRLCK = 1;
     private static final short F_UNLCK = 2;
@@ -96,6 +98,13 @@ public final class Libc {
         long read(int fd, long address, long count);
 
         long write(int fd, long address, long count);
+
+        long sendfile(int out, int in, long offsetAddress, long count);
+
+        // Pointers as in mmap.
+        long splice(int in, Pointer inOffset, int out, Pointer outOffset, long length, int flags);
+
+        int pipe2(ByteBuffer descriptors, int flags);
 
         int fdatasync(int fd);
 
@@ -203,6 +212,51 @@ public final class Libc {
             n = CALLS.write(fd, address, count);
         } while (n < 0 && errno() == Errno.EINTR);
         return n < 0 ? -errno() : n;
+    }
+
+    /**
+     * {@code sendfile} into a pipe: it gets references to the pages of the file, not a copy, where the file is in the page
+     * cache.
+     *
+     * @param offsetAddress of a {@code long}, the offset in {@code in}, which is advanced
+     * @return bytes that the pipe has now, 0 at the end of the file, or {@code -errno}: {@code EINVAL} where the file's system
+     *     cannot
+     */
+    public static long sendfile(int pipe, int in, long offsetAddress, long count) {
+        long n;
+        do {
+            n = CALLS.sendfile(pipe, in, offsetAddress, count);
+        } while (n < 0 && errno() == Errno.EINTR);
+        return n < 0 ? -errno() : n;
+    }
+
+    /** {@code splice} from a pipe to where {@code out} stands. @return bytes taken from the pipe, or {@code -errno} */
+    public static long splice(int pipe, int out, long count) {
+        long n;
+        do {
+            n = CALLS.splice(pipe, null, out, null, count, 0);
+        } while (n < 0 && errno() == Errno.EINTR);
+        return n < 0 ? -errno() : n;
+    }
+
+    /**
+     * A pipe that never makes anybody wait: {@code EAGAIN} instead.
+     *
+     * @param bytes that it has room for, in whole pages; one that is used in part takes the room of a whole one
+     * @return the end to read from, then the end to write to
+     * @throws NativeException {@code EMFILE} without descriptors, {@code EPERM} above the system's limit
+     */
+    public static int[] pipe(int bytes) throws NativeException {
+        ByteBuffer ends = ByteBuffer.allocateDirect(2 * Integer.BYTES).order(ByteOrder.nativeOrder());
+        check("pipe2", CALLS.pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+        int[] pipe = {ends.getInt(0), ends.getInt(Integer.BYTES)};
+        if (CALLS.fcntl(pipe[1], F_SETPIPE_SZ, bytes) < 0) {
+            int errno = errno();
+            close(pipe[0]);
+            close(pipe[1]);
+            throw new NativeException("fcntl(F_SETPIPE_SZ) of " + bytes + " bytes", errno);
+        }
+        return pipe;
     }
 
     /** {@code fdatasync}. @return 0 or {@code -errno} */

@@ -136,6 +136,11 @@ public final class NativeFile implements PositionalFile {
         return done;
     }
 
+    @Override
+    public boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return target.take(fd.get(), offset, lengthBytes);
+    }
+
     /** One {@code pread} into {@code dst}, which is advanced. @return bytes read, perhaps fewer than fit */
     int readOnce(ByteBuffer dst, long offset) throws IOException {
         long address = MEMORY.getDirectBufferAddress(dst) + dst.position();

@@ -26,6 +26,15 @@ public interface PositionalFile extends Closeable {
     int read(ByteBuffer dst, long offset) throws IOException;
 
     /**
+     * Gives {@code target} the place of a range, to take it from the page cache as it is.
+     *
+     * @return what {@code target} said; false, too, where there is no such place: the range is to be read then
+     */
+    default boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return false;
+    }
+
+    /**
      * Writes all of {@code src}, extending the file if need be; advances {@code src} to its limit. On return the
      * bytes are in the page cache: they outlive this process, and power loss only after {@link #sync}.
      *

@@ -6,6 +6,7 @@ import io.ucow.store.BlockDevice;
 import io.ucow.store.CacheMode;
 import io.ucow.sys.Errno;
 import io.ucow.sys.Libc;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Instant;
@@ -133,6 +134,25 @@ public final class ImageFile {
                 device.read(guestOffset, dst);
                 reads.done(start, length);
             }
+            return length;
+        } catch (Throwable e) {
+            return failed("read", e);
+        }
+    }
+
+    /**
+     * As {@link #read}, but {@code target} takes the bytes from where they are, if they lie in one place.
+     *
+     * @return bytes taken, 0 if they are to be read instead, or {@code -errno}
+     */
+    public int splice(long guestOffset, int lengthBytes, SpliceTarget target) {
+        long start = System.nanoTime();
+        try {
+            int length = clip(guestOffset, lengthBytes);
+            if (length == 0 || !device.splice(guestOffset, length, target)) {
+                return 0;
+            }
+            reads.done(start, length);
             return length;
         } catch (Throwable e) {
             return failed("read", e);
@@ -358,11 +378,14 @@ public final class ImageFile {
 
     /** Cuts {@code buffer} at the end of the file. @return what remains in it, 0 when all of it lies past the end */
     private int clip(long guestOffset, ByteBuffer buffer) {
+        int length = clip(guestOffset, buffer.remaining());
+        buffer.limit(buffer.position() + length);
+        return length;
+    }
+
+    private int clip(long guestOffset, int lengthBytes) {
         long available = guestOffset < 0 ? 0 : Math.max(0, device.sizeBytes() - guestOffset);
-        if (buffer.remaining() > available) {
-            buffer.limit(buffer.position() + (int) available);
-        }
-        return buffer.remaining();
+        return (int) Math.min(lengthBytes, available);
     }
 
     private int answer(byte[] bytes, ByteBuffer dst) {

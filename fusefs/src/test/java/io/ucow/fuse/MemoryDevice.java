@@ -1,6 +1,8 @@
 package io.ucow.fuse;
 
 import io.ucow.store.BlockDevice;
+import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -16,6 +18,8 @@ public final class MemoryDevice implements BlockDevice {
     public boolean readOnly;
     /** Notes nothing while set, and then allocates nothing. */
     public boolean quiet;
+    /** What has the bytes of reads that are spliced; null for none. */
+    public PositionalFile inFile;
     /** Thrown by every request while set; an {@link IOException}, a {@link RuntimeException} or an {@link Error}. */
     public Throwable failure;
 
@@ -37,6 +41,11 @@ public final class MemoryDevice implements BlockDevice {
     public void read(long guestOffset, ByteBuffer dst) throws IOException {
         note("read", guestOffset, dst.remaining());
         dst.put(bytes, (int) guestOffset, dst.remaining());
+    }
+
+    @Override
+    public boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        return inFile != null && inFile.splice(guestOffset, lengthBytes, target);
     }
 
     @Override

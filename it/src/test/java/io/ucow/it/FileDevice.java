@@ -5,15 +5,20 @@ import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.LongAdder;
 
 /** The simplest device there is, a file, so that a transport can be tested without the engine, or a file be a disk. */
 final class FileDevice implements BlockDevice {
     final AtomicInteger flushes = new AtomicInteger();
+    /** Bytes of reads that were handed on without a copy. */
+    final LongAdder spliced = new LongAdder();
+
     volatile boolean readOnly;
     volatile boolean closed;
 
@@ -53,6 +58,16 @@ final class FileDevice implements BlockDevice {
     public void read(long guestOffset, ByteBuffer dst) throws IOException {
         Objects.checkFromIndexSize(guestOffset, dst.remaining(), sizeBytes);
         file.read(dst, guestOffset);
+    }
+
+    @Override
+    public boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes);
+        boolean taken = file.splice(guestOffset, lengthBytes, target);
+        if (taken) {
+            spliced.add(lengthBytes);
+        }
+        return taken;
     }
 
     @Override

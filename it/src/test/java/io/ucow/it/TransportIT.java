@@ -149,6 +149,33 @@ class TransportIT {
         assertThat(firstFile.stats().readLatency().maxMicros()).isPositive();
     }
 
+    /** Read past the cache and through it, in sizes at which transport {@code direct} copies, or has the kernel do it. */
+    @ParameterizedTest
+    @MethodSource("transports")
+    void largeReadsComeWhole(String transport) throws IOException {
+        byte[] model = new byte[SIZE];
+        new Random(7).nextBytes(model);
+        Files.write(temp.resolve("first.img"), model);
+        mount(transport);
+        for (int flags : new int[] {Libc.O_RDONLY, Libc.O_RDONLY | O_DIRECT}) {
+            try (NativeFile file = NativeFile.open(vm1(), flags)) {
+                for (int length : new int[] {64 << 10, 128 << 10, 384 << 10, 512 << 10, 1 << 20, 3 << 20}) {
+                    ByteBuffer seen = ByteBuffer.allocateDirect(length + 4096).alignedSlice(4096);
+                    for (int offset : new int[] {0, 512, 4096, 1_000_960, SIZE - length / 2}) {
+                        int expected = Math.min(length, SIZE - offset);
+                        assertThat(file.read(seen.clear().limit(length), offset))
+                                .isEqualTo(expected);
+                        byte[] bytes = new byte[expected];
+                        seen.flip().get(bytes);
+                        assertThat(bytes).isEqualTo(Arrays.copyOfRange(model, offset, offset + expected));
+                    }
+                }
+            }
+        }
+        assertThat(first.spliced.sum() > 0).isEqualTo(transport.equals("direct"));
+        assertThat(firstFile.stats().errors()).isZero();
+    }
+
     /** A reader must see what changed behind the mount: the kernel may keep no copy. */
     @ParameterizedTest
     @MethodSource("transports")

@@ -2,6 +2,7 @@ package io.ucow.store.journal;
 
 import io.ucow.store.Zeros;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 
@@ -26,6 +27,11 @@ class SlotFile {
         if (file.read(dst, offset) < wanted) {
             throw new IOException(file.name() + " at 0x" + Long.toHexString(offset) + ": file ends within a slot");
         }
+    }
+
+    /** As {@link PositionalFile#splice}. */
+    boolean splice(long offset, int lengthBytes, SpliceTarget target) throws IOException {
+        return file.splice(offset, lengthBytes, target);
     }
 
     /** Writes all of {@code src} to {@code offset} and what follows. */

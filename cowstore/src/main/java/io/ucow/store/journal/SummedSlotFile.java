@@ -7,6 +7,7 @@ import io.ucow.store.Zeros;
 import io.ucow.store.remap.SumTable;
 import io.ucow.sys.BufferPool;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.concurrent.atomic.AtomicLong;
@@ -185,6 +186,12 @@ final class SummedSlotFile extends SlotFile {
             LOG.error("{}; its reads fail, see 'ucow scrub'", e.getMessage());
         }
         return e;
+    }
+
+    /** What nobody looks at nobody can vouch for. */
+    @Override
+    boolean splice(long offset, int lengthBytes, SpliceTarget target) {
+        return false;
     }
 
     @Override

@@ -19,6 +19,7 @@ import io.ucow.store.remap.RemapTable;
 import io.ucow.store.remap.SumTable;
 import io.ucow.sys.Errno;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -273,6 +274,11 @@ final class UcowStore implements ChecksummedStore {
     @Override
     public void read(long entry, int offsetInChunk, ByteBuffer dst) throws IOException {
         data.read(dst, storeOffset(entry) + offsetInChunk);
+    }
+
+    @Override
+    public boolean splice(long entry, int offsetInChunk, int lengthBytes, SpliceTarget target) throws IOException {
+        return data.splice(storeOffset(entry) + offsetInChunk, lengthBytes, target);
     }
 
     @Override

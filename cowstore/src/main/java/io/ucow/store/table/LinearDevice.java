@@ -13,6 +13,7 @@ import io.ucow.sys.Libc;
 import io.ucow.sys.NativeException;
 import io.ucow.sys.NativeFile;
 import io.ucow.sys.PositionalFile;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -109,6 +110,12 @@ final class LinearDevice implements BlockDevice {
         if (done < wanted) {
             throw becameShorter(guestOffset + done);
         }
+    }
+
+    @Override
+    public boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes);
+        return file.splice(guestOffset, lengthBytes, target);
     }
 
     @Override

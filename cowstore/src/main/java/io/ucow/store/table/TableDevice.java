@@ -3,6 +3,7 @@ package io.ucow.store.table;
 import io.ucow.store.BlockDevice;
 import io.ucow.sys.Errno;
 import io.ucow.sys.NativeException;
+import io.ucow.sys.SpliceTarget;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
@@ -112,6 +113,13 @@ public final class TableDevice implements BlockDevice {
         } finally {
             dst.limit(limit);
         }
+    }
+
+    @Override
+    public boolean splice(long guestOffset, int lengthBytes, SpliceTarget target) throws IOException {
+        Objects.checkFromIndexSize(guestOffset, lengthBytes, sizeBytes());
+        int i = indexOf(guestOffset);
+        return lengthBytes <= ends[i] - guestOffset && devices[i].splice(guestOffset + shifts[i], lengthBytes, target);
     }
 
     @Override

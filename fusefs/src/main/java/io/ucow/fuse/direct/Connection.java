@@ -43,9 +43,10 @@ final class Connection implements Closeable {
     static Connection mount(Path real, MountOptions options) throws IOException {
         int fd = Libc.open(DEVICE, Libc.O_RDWR, 0);
         var connection = new Connection(new ArrayList<>(List.of(fd)));
-        // default_permissions: modes decide, checked by the kernel. rootmode is octal: a directory.
+        // default_permissions: modes decide, checked by the kernel. rootmode is octal: a directory. max_read: longer
+        // reads come in parts, which several threads see to.
         String data = "fd=" + fd + ",rootmode=40000,user_id=" + Libc.geteuid() + ",group_id=" + Libc.getegid()
-                + ",default_permissions" + (options.allowOther() ? ",allow_other" : "");
+                + ",default_permissions,max_read=" + ReplyPipe.MAX_BYTES + (options.allowOther() ? ",allow_other" : "");
         String type = "fuse." + MountInfo.UCOW;
         int r = Libc.mount(MountInfo.UCOW, real.toString(), type, Libc.MS_NOSUID | Libc.MS_NODEV, data);
         if (r < 0) {

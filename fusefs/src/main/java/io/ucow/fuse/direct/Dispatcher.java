@@ -37,7 +37,7 @@ import org.slf4j.LoggerFactory;
 final class Dispatcher {
     private static final Logger LOG = LoggerFactory.getLogger(Dispatcher.class);
 
-    /** For an opcode that has no reply. Otherwise answers are {@code -errno}, or the length of the reply's body. */
+    /** No reply, or none any more. Otherwise answers are {@code -errno}, or the length of the reply's body. */
     private static final int NO_REPLY = Integer.MIN_VALUE;
 
     private final Tree tree;
@@ -53,12 +53,13 @@ final class Dispatcher {
     }
 
     /**
-     * Answers the request in {@code buffer} by the reply in the same buffer.
+     * Answers the request in {@code buffer} by the reply in the same buffer, or through {@code pipe}.
      *
      * @param length bytes that the kernel handed over, at least a header
-     * @return bytes of the reply, header included; 0 when there is none
+     * @param pipe of the same thread as the buffer
+     * @return bytes of the reply, header included; 0 when there is none, or it was sent
      */
-    int answer(RequestBuffer buffer, int length) {
+    int answer(RequestBuffer buffer, int length, ReplyPipe pipe) {
         ByteBuffer request = buffer.request();
         long unique = InHeader.unique(request);
         int opcode = InHeader.opcode(request);
@@ -69,7 +70,8 @@ final class Dispatcher {
                             opcode,
                             InHeader.nodeid(request),
                             body(buffer, length),
-                            buffer.payload().clear())
+                            buffer.payload().clear(),
+                            pipe.replyTo(unique))
                     : malformed(opcode, length);
         } catch (Throwable e) {
             LOG.warn("opcode={} failed", opcode, e);
@@ -91,12 +93,12 @@ final class Dispatcher {
      * @param body of the request; gone as soon as {@code reply} is written to
      * @param reply where the reply's body goes, and where a write's payload is
      */
-    private int handle(int opcode, long node, ByteBuffer body, ByteBuffer reply) throws IOException {
+    private int handle(int opcode, long node, ByteBuffer body, ByteBuffer reply, ReplyPipe pipe) throws IOException {
         if (body.limit() < bodySize(opcode)) {
             return malformed(opcode, body.limit() + InHeader.SIZE);
         }
         return switch (opcode) {
-            case Opcode.READ -> read(node, body, reply);
+            case Opcode.READ -> read(node, body, reply, pipe);
             case Opcode.WRITE -> write(node, body, reply);
             case Opcode.FSYNC -> fsync(node);
             case Opcode.FALLOCATE -> fallocate(node, body);
@@ -148,13 +150,20 @@ final class Dispatcher {
         return -Errno.EINVAL;
     }
 
-    private int read(long node, ByteBuffer body, ByteBuffer reply) {
+    private int read(long node, ByteBuffer body, ByteBuffer reply, ReplyPipe pipe) {
         ImageFile file = tree.file(node);
         int size = ReadIn.size(body);
         if (file == null || size < 0 || size > reply.capacity()) {
             return -Errno.EINVAL;
         }
-        return file.read(ReadIn.offset(body), reply.limit(size));
+        long offset = ReadIn.offset(body);
+        if (size >= ReplyPipe.MIN_BYTES) {
+            int spliced = file.splice(offset, size, pipe);
+            if (spliced != 0) {
+                return spliced < 0 ? spliced : NO_REPLY;
+            }
+        }
+        return file.read(offset, reply.limit(size));
     }
 
     private int write(long node, ByteBuffer body, ByteBuffer payload) {

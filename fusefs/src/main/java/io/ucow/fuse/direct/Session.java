@@ -28,6 +28,7 @@ final class Session {
     private final Path directory;
     private final Connection connection;
     private final List<RequestBuffer> buffers = new ArrayList<>();
+    private final List<ReplyPipe> pipes = new ArrayList<>();
     private final AtomicInteger running;
     private final CountDownLatch ended = new CountDownLatch(1);
 
@@ -52,9 +53,10 @@ final class Session {
         List<Integer> descriptors = connection.descriptors();
         for (int i = 0; i < descriptors.size(); i++) {
             buffers.add(new RequestBuffer(maxPayloadBytes));
+            pipes.add(new ReplyPipe(descriptors.get(i), buffers.get(i)));
         }
         for (int i = 0; i < descriptors.size(); i++) {
-            var loop = new SessionLoop(descriptors.get(i), dispatcher, buffers.get(i));
+            var loop = new SessionLoop(descriptors.get(i), dispatcher, buffers.get(i), pipes.get(i));
             var thread = new Thread(() -> serve(loop), "ucow-fuse-" + directory.getFileName() + "-" + (i + 1));
             // A JVM that exits leaves its mount to a successor, as one that is killed does, or dead.
             thread.setDaemon(true);
@@ -83,6 +85,9 @@ final class Session {
             connection.close();
             for (RequestBuffer buffer : buffers) {
                 buffer.release();
+            }
+            for (ReplyPipe pipe : pipes) {
+                pipe.close();
             }
         } catch (IOException e) {
             LOG.warn("mount={} not all was given back", directory, e);

@@ -18,17 +18,20 @@ final class SessionLoop {
     private final int fd;
     private final Dispatcher dispatcher;
     private final RequestBuffer buffer;
+    private final ReplyPipe pipe;
 
-    SessionLoop(int fd, Dispatcher dispatcher, RequestBuffer buffer) {
+    /** @param pipe to {@code fd} */
+    SessionLoop(int fd, Dispatcher dispatcher, RequestBuffer buffer, ReplyPipe pipe) {
         this.fd = fd;
         this.dispatcher = dispatcher;
         this.buffer = buffer;
+        this.pipe = pipe;
     }
 
     /** Returns when the kernel says that the mount is gone. */
     void run() {
         for (int length = receive(); length > 0; length = receive()) {
-            int replyLength = dispatcher.answer(buffer, length);
+            int replyLength = dispatcher.answer(buffer, length, pipe);
             if (replyLength > 0) {
                 send(replyLength);
             }

@@ -17,13 +17,22 @@ import java.util.function.Consumer;
 final class Exchange implements AutoCloseable {
     static final long UNIQUE = 0x8000000000001234L;
 
+    private static final int NO_DEVICE = -1;
+
     private final RequestBuffer buffer;
+    private final ReplyPipe pipe;
     private Dispatcher dispatcher;
     private int replyLength;
 
     Exchange(Dispatcher dispatcher, int maxPayloadBytes) throws NativeException {
+        this(dispatcher, maxPayloadBytes, NO_DEVICE);
+    }
+
+    /** Sends what goes through a pipe to {@code device}. */
+    Exchange(Dispatcher dispatcher, int maxPayloadBytes, int device) throws NativeException {
         this.dispatcher = dispatcher;
         this.buffer = new RequestBuffer(maxPayloadBytes);
+        this.pipe = new ReplyPipe(device, buffer);
     }
 
     /** Talks to another one from now on. */
@@ -81,7 +90,7 @@ final class Exchange implements AutoCloseable {
 
     /** The same without a look at the reply; allocates nothing. @return bytes of the reply; 0 when there is none */
     int answer(int length) {
-        replyLength = dispatcher.answer(buffer, length);
+        replyLength = dispatcher.answer(buffer, length, pipe);
         return replyLength;
     }
 
@@ -97,6 +106,7 @@ final class Exchange implements AutoCloseable {
 
     @Override
     public void close() throws NativeException {
+        pipe.close();
         buffer.release();
     }
 }

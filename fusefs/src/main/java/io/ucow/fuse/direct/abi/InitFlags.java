@@ -19,7 +19,7 @@ package io.ucow.fuse.direct.abi;
  *
  * <p>Left alone: POSIX_LOCKS, FLOCK_LOCKS (the kernel's own locks are right for a file with one server), ATOMIC_O_TRUNC
  * (truncating is refused anyway), EXPORT_SUPPORT (no NFS export), DONT_MASK and POSIX_ACL (nothing is created),
- * SPLICE_* (payloads are copied once into memory that stays mapped, which splicing would not save), AUTO_INVAL_DATA and
+ * SPLICE_* (that the kernel can splice replies, which needs no agreement; a write's payload it would copy all the same), AUTO_INVAL_DATA and
  * EXPLICIT_INVAL_DATA (no one changes a file but through this mount), NO_OPEN_SUPPORT (open sets the cache mode),
  * NO_OPENDIR_SUPPORT, HANDLE_KILLPRIV* (no set-user-id files), ABORT_ERROR, MAP_ALIGNMENT and *_DAX (virtio-fs),
  * CACHE_SYMLINKS, SUBMOUNTS, SECURITY_CTX, CREATE_SUPP_GROUP, HAS_EXPIRE_ONLY, DIRECT_IO_ALLOW_MMAP (a mapping would be a
