@@ -57,7 +57,7 @@ final class ErrorLine {
     }
 
     private static boolean isBug(Throwable failure) {
-        return failure instanceof Error
+        return (failure instanceof Error && !(failure instanceof OutOfMemoryError))
                 || (failure instanceof RuntimeException && !(failure instanceof IllegalArgumentException));
     }
 }

@@ -108,12 +108,19 @@ public final class Mount {
                     "the mount at " + directory + " does not answer"
                             + (e.getMessage() == null ? "" : ": " + e.getMessage()),
                     e);
-            try {
-                Mounts.detach(real);
-            } catch (IOException alsoFailed) {
-                failure.addSuppressed(alsoFailed);
-            }
+            detachAfter(real, failure);
             throw failure;
+        } catch (RuntimeException | Error e) {
+            detachAfter(real, e);
+            throw e;
+        }
+    }
+
+    private static void detachAfter(Path real, Throwable failure) {
+        try {
+            Mounts.detach(real);
+        } catch (IOException e) {
+            failure.addSuppressed(e);
         }
     }
 

@@ -28,11 +28,13 @@ final class Closing {
     }
 
     /** Closes what {@code failure} leaves behind; what goes wrong then is suppressed in it. */
-    static void after(Exception failure, Collection<? extends Closeable> open) {
-        try {
-            all(open);
-        } catch (IOException e) {
-            failure.addSuppressed(e);
+    static void after(Throwable failure, Collection<? extends Closeable> open) {
+        for (Closeable each : open) {
+            try {
+                each.close();
+            } catch (IOException | RuntimeException | Error e) {
+                failure.addSuppressed(e);
+            }
         }
     }
 }

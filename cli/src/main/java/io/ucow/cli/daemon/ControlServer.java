@@ -74,7 +74,12 @@ final class ControlServer implements Closeable {
         try {
             while (true) {
                 SocketChannel client = server.accept();
-                startThread("control-client", () -> serve(client));
+                try {
+                    startThread("control-client", () -> serve(client));
+                } catch (OutOfMemoryError e) { // no thread can be had at present
+                    LOG.warn("a command is not served", e);
+                    client.close();
+                }
             }
         } catch (ClosedChannelException e) {
             LOG.debug("control socket closed");

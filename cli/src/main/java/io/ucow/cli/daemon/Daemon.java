@@ -105,7 +105,7 @@ public final class Daemon {
             }
             daemon.serve();
             return daemon;
-        } catch (IOException | RuntimeException e) {
+        } catch (Throwable e) {
             List<Closeable> leftovers = new ArrayList<>();
             if (mount != null) {
                 leftovers.add(mount::unmount);
@@ -143,7 +143,7 @@ public final class Daemon {
             keeper.watch(daemon.keeperListener());
             daemon.serve();
             return daemon;
-        } catch (IOException | RuntimeException e) {
+        } catch (Throwable e) {
             Closing.after(e, devices);
             throw e;
         }
@@ -171,7 +171,7 @@ public final class Daemon {
             } else {
                 LOG.info("no keeper: that takes transport direct, and Linux 6.9 or newer dir={}", spec.dir());
             }
-        } catch (IOException e) {
+        } catch (IOException | OutOfMemoryError e) { // that is what a lack of threads is called, too
             LOG.error("no keeper: if this process dies, so does the mount dir={}", spec.dir(), e);
         } finally {
             keeperSought.countDown();

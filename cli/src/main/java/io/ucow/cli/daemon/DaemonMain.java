@@ -46,7 +46,7 @@ public final class DaemonMain {
             Libc.setsid();
             daemon = Daemon.start(MountSpec.fromJson(request), RunDirectory.ofUser(), true, toError);
             Libc.chdir("/"); // no sooner: a table's relative paths start from the command's directory
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             RemoteException error = toError.apply(e);
             Replies.error(out, error);
             return error.exitCode();

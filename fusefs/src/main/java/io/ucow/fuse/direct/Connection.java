@@ -100,7 +100,7 @@ final class Connection implements Closeable {
     }
 
     /** Undoes {@link #mount} after a failure. */
-    void unmountAfter(Path real, Exception failure) {
+    void unmountAfter(Path real, Throwable failure) {
         int r = Libc.umount2(real.toString(), Libc.MNT_DETACH);
         if (r < 0) {
             failure.addSuppressed(new NativeException("umount " + real, -r));
@@ -108,7 +108,7 @@ final class Connection implements Closeable {
         closeAfter(failure);
     }
 
-    void closeAfter(Exception failure) {
+    void closeAfter(Throwable failure) {
         try {
             close();
         } catch (IOException e) {

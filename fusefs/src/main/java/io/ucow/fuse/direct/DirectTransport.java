@@ -68,7 +68,7 @@ public final class DirectTransport implements Transport {
                     ? Optional.of(handover(connection.descriptors(), Handshake.MAX_PAYLOAD_BYTES))
                     : Optional.empty();
             ended = serve(real, connection, files, options, Handshake.MAX_PAYLOAD_BYTES);
-        } catch (IOException e) {
+        } catch (Throwable e) {
             connection.unmountAfter(real, e);
             throw e;
         }
@@ -95,7 +95,7 @@ public final class DirectTransport implements Transport {
             next = handover(connection.descriptors(), handover.maxPayloadBytes());
             connection.resend();
             ended = serve(directory, connection, files, options, handover.maxPayloadBytes());
-        } catch (IOException e) {
+        } catch (Throwable e) {
             connection.closeAfter(e);
             throw e;
         }
