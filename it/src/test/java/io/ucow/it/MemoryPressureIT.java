@@ -25,8 +25,8 @@ class MemoryPressureIT {
     @RegisterExtension
     private final UcowHome home = new UcowHome();
 
-    private Optional<MemoryGroup> writers = Optional.empty();
-    private Optional<MemoryGroup> daemons = Optional.empty();
+    private Optional<ControlGroup> writers = Optional.empty();
+    private Optional<ControlGroup> daemons = Optional.empty();
 
     @BeforeAll
     static void needs() {
@@ -37,8 +37,8 @@ class MemoryPressureIT {
     @Test
     void aWriterOfManyTimesItsMemoryGetsOn() throws Exception {
         try {
-            writers = MemoryGroup.create("writers", WRITER_BYTES);
-            daemons = MemoryGroup.create("daemons", DAEMON_BYTES);
+            writers = ControlGroup.ofMemory("writers", WRITER_BYTES);
+            daemons = ControlGroup.ofMemory("daemons", DAEMON_BYTES);
             assumeTrue(writers.isPresent() && daemons.isPresent(), "no control group for memory can be made here");
             write(writers.get(), daemons.get());
         } finally {
@@ -51,7 +51,7 @@ class MemoryPressureIT {
         }
     }
 
-    private void write(MemoryGroup writers, MemoryGroup daemons) throws Exception {
+    private void write(ControlGroup writers, ControlGroup daemons) throws Exception {
         Path source = home.randomFile("source", FILE_MEBIBYTES, 1);
         Path image = home.create("vm.cow", source, "--size", "1G");
         Path device = Path.of(

@@ -76,9 +76,9 @@ final class ControlServer implements Closeable {
                 SocketChannel client = server.accept();
                 try {
                     startThread("control-client", () -> serve(client));
-                } catch (OutOfMemoryError e) { // no thread can be had at present
-                    LOG.warn("a command is not served", e);
-                    client.close();
+                } catch (OutOfMemoryError e) {
+                    LOG.warn("no thread can be had: commands wait for one another", e);
+                    serve(client);
                 }
             }
         } catch (ClosedChannelException e) {
