@@ -116,7 +116,8 @@ public final class Mount {
         }
     }
 
-    private static void detachAfter(Path real, Throwable failure) {
+    /** For transports: undoes a mount at {@code real} after a failure, in which what goes wrong is suppressed. */
+    public static void detachAfter(Path real, Throwable failure) {
         try {
             Mounts.detach(real);
         } catch (IOException e) {

@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -31,7 +30,6 @@ class ThreadLimitIT {
     }
 
     @Test
-    @Tag("once")
     void aDaemonStartsOrLeavesNothing() throws Exception {
         Path image = home.create("vm.cow", home.randomFile("base", 1, 1));
         int failures = 0;

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.locks.ReentrantLock;
 import jnr.ffi.LibraryLoader;
 import jnr.ffi.LibraryOption;
@@ -80,8 +81,14 @@ public final class JnrTransport implements Transport {
         Path real = Mount.checkedDirectory(directory);
         var operations = new Operations(files, Libc.geteuid(), Libc.getegid());
         Pointer fuse = setUp(real, operations, options);
-        var session = new Session(Library.INSTANCE, real, fuse, operations);
-        return Mount.answering(name(), real, files, session.start(), Optional.empty());
+        CountDownLatch ended;
+        try {
+            ended = new Session(Library.INSTANCE, real, fuse, operations).start();
+        } catch (Throwable e) {
+            Mount.detachAfter(real, e);
+            throw e;
+        }
+        return Mount.answering(name(), real, files, ended, Optional.empty());
     }
 
     private static Pointer setUp(Path real, Operations operations, MountOptions options) throws IOException {
